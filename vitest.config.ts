@@ -1,0 +1,41 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/** Unit tests run in Node, workers tests in workerd, standalone and flow tests against the real server. */
+export default defineConfig({
+  test: {
+    coverage: {
+      provider: "istanbul",
+      include: ["src/core/**", "src/schema/**"],
+      thresholds: { lines: 100, branches: 100, functions: 100, statements: 100 },
+    },
+    projects: [
+      { test: { name: "unit", include: ["test/{schema,core,callback,client}/**/*.test.ts"] } },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            verbose: false,
+            miniflare: {
+              bindings: {
+                REDRIVE_API_KEY: "root-key-for-tests",
+                REDRIVE_SIGNING_SECRET: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                REDRIVE_SANDBOX: "on",
+                REDRIVE_ALLOW_TARGETS: "loopback",
+              },
+            },
+          }),
+        ],
+        test: { name: "workers", include: ["test/workers/**/*.test.ts"] },
+      },
+      {
+        test: {
+          name: "standalone",
+          include: ["test/{standalone,flow}/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});

@@ -10,7 +10,7 @@ export default defineConfig({
       thresholds: { lines: 100, branches: 100, functions: 100, statements: 100 },
     },
     projects: [
-      { test: { name: "unit", include: ["test/{schema,core,callback,client}/**/*.test.ts"] } },
+      { test: { name: "unit", include: ["test/{schema,core,callback,client,runner,shard,api}/**/*.test.ts"] } },
       {
         plugins: [
           cloudflareTest({

@@ -1,0 +1,20 @@
+/** A JSON value as text in which the order of an object's fields makes no difference. */
+export function canonicalJson(value: unknown): string {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  const fields = Object.entries(value)
+    .filter(([, field]) => field !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, field]) => `${JSON.stringify(name)}:${canonicalJson(field)}`);
+  return `{${fields.join(",")}}`;
+}
+
+/**
+ * SHA-256, in hex, of a parsed request without its idempotency key: tells a repeat of a submit from another request
+ * under the same key.
+ */
+export async function requestHash(request: { idempotency_key?: string | undefined }): Promise<string> {
+  const text = canonicalJson({ ...request, idempotency_key: undefined });
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

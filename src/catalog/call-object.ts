@@ -1,0 +1,47 @@
+import { clock } from "../clock.ts";
+import type { ShardApi } from "../core/messages.ts";
+import type { Env } from "../env.ts";
+
+/** Waits before the second, third and fourth try. */
+const REPEAT_AFTER_MS = [20, 60, 180];
+
+/** Why a call of a Durable Object got no answer. `overloaded`: it was not even begun, and more calls do harm. */
+export class ObjectCallError extends Error {
+  override name = "ObjectCallError";
+  readonly kind: "overloaded" | "unavailable";
+
+  constructor(kind: "overloaded" | "unavailable", cause: unknown) {
+    super(`A storage object is ${kind}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+    this.kind = kind;
+  }
+}
+
+/**
+ * Calls an object's method, and again up to three times where the call fails: what it does must be harmless to
+ * repeat. `call` has to get a new stub each time, as one that threw may be broken. Throws ObjectCallError.
+ */
+export async function callObject<T>(call: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (isOverloaded(error)) throw new ObjectCallError("overloaded", error);
+      const waitMs = REPEAT_AFTER_MS[tries];
+      if (waitMs === undefined) throw new ObjectCallError("unavailable", error);
+      await clock.wait(waitMs * (0.5 + clock.random()));
+    }
+  }
+}
+
+/** A new stub of a shard, by its name (see `shardName`); for one call. */
+export function shardStub(env: Env, name: string): ShardApi {
+  // The binding names only what runners need; the class behind it answers all of ShardApi.
+  return env.SHARD.getByName(name) as unknown as ShardApi;
+}
+
+/** The platform's own mark: the object has too much queued, and repeating at once makes it worse. */
+function isOverloaded(error: unknown): boolean {
+  return error instanceof Error && "overloaded" in error && error.overloaded === true;
+}

@@ -1,0 +1,37 @@
+import type { QueueConfig, ShardApi } from "../core/messages.ts";
+import { shardName } from "../core/queue-shards.ts";
+import { callObject } from "./call-object.ts";
+
+/** Gives a new stub of a shard by its name. */
+export type ShardByName = (name: string) => ShardApi;
+
+/**
+ * Makes every shard of a queue refuse submits. False: one of them still has work, and all of them were opened
+ * again, those too that an earlier, interrupted deletion had left closed. Throws ObjectCallError.
+ */
+export async function closeShards(queue: QueueConfig, shard: ShardByName): Promise<boolean> {
+  const names = shardNames(queue);
+  const closings = await Promise.allSettled(names.map((name) => callObject(() => shard(name).close())));
+  if (closings.every((closing) => closing.status === "fulfilled" && closing.value)) return true;
+  await Promise.all(names.map((name) => callObject(() => shard(name).reopen())));
+  const failed = closings.find((closing) => closing.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return false;
+}
+
+/** Empties the shards of a deleted queue. One that fails is left to its own retention; nothing reaches it any more. */
+export async function destroyShards(queue: QueueConfig, shard: ShardByName): Promise<void> {
+  await Promise.all(
+    shardNames(queue).map(async (name) => {
+      try {
+        await callObject(() => shard(name).destroy());
+      } catch (error) {
+        console.error(JSON.stringify({ event: "shard_not_destroyed", shard: name, error: String(error) }));
+      }
+    }),
+  );
+}
+
+function shardNames(queue: QueueConfig): string[] {
+  return Array.from({ length: queue.shards }, (_, shard) => shardName(queue.ref, shard));
+}

@@ -1,0 +1,98 @@
+import type { QueueConfig } from "../core/messages.ts";
+import type { SqlPort, SqlRow } from "../core/sql-port.ts";
+import { QueueSettings } from "../schema/queue.ts";
+
+/** What a queue needs to exist; its ref is given by the database. */
+export type NewQueue = Omit<QueueConfig, "ref" | "version">;
+
+/** Settings that an older release stored lack what was added since. */
+const DEFAULT_SETTINGS = QueueSettings.parse({});
+
+/** The queues, as rows: one method for each verb, the statement in it. */
+export class QueueRows {
+  readonly #sql: SqlPort;
+
+  constructor(sql: SqlPort) {
+    this.#sql = sql;
+  }
+
+  /** Null: there is no such queue (any more). */
+  byName(name: string): QueueConfig | null {
+    return this.#first("SELECT * FROM queues WHERE name = ?", name);
+  }
+
+  /** Null: there is no such queue (any more). */
+  byRef(ref: number): QueueConfig | null {
+    return this.#first("SELECT * FROM queues WHERE ref = ?", ref);
+  }
+
+  all(): QueueConfig[] {
+    return this.#sql.exec("SELECT * FROM queues ORDER BY name").toArray().map(rowToQueue);
+  }
+
+  count(): number {
+    return Number(this.#sql.exec("SELECT count(*) AS number FROM queues").toArray()[0]?.number);
+  }
+
+  /** Gives the queue as stored, with a ref that no queue ever had. Throws where the name is taken. */
+  insert(queue: NewQueue): QueueConfig {
+    const rows = this.#sql.exec(
+      `INSERT INTO queues (name, shards, version, paused, settings, secrets, previous_secret_until, created_at, updated_at)
+       VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING *`,
+      queue.name,
+      queue.shards,
+      queue.paused ? 1 : 0,
+      JSON.stringify(queue.settings),
+      JSON.stringify(queue.secrets),
+      queue.previousSecretUntil,
+      queue.createdAt,
+      queue.updatedAt,
+    );
+    return onlyRow(rows.toArray());
+  }
+
+  /** Stores what may change of a queue, with the next version, and gives it as stored. */
+  update(queue: QueueConfig, now: number): QueueConfig {
+    const rows = this.#sql.exec(
+      `UPDATE queues SET version = version + 1, paused = ?, settings = ?, secrets = ?,
+       previous_secret_until = ?, updated_at = ? WHERE ref = ? RETURNING *`,
+      queue.paused ? 1 : 0,
+      JSON.stringify(queue.settings),
+      JSON.stringify(queue.secrets),
+      queue.previousSecretUntil,
+      now,
+      queue.ref,
+    );
+    return onlyRow(rows.toArray());
+  }
+
+  delete(ref: number): void {
+    this.#sql.exec("DELETE FROM queues WHERE ref = ?", ref);
+  }
+
+  #first(query: string, binding: string | number): QueueConfig | null {
+    const row = this.#sql.exec(query, binding).toArray()[0];
+    return row === undefined ? null : rowToQueue(row);
+  }
+}
+
+function onlyRow(rows: SqlRow[]): QueueConfig {
+  const row = rows[0];
+  if (row === undefined) throw new Error("expected the queue's row to be there, got none");
+  return rowToQueue(row);
+}
+
+function rowToQueue(row: SqlRow): QueueConfig {
+  return {
+    name: String(row.name),
+    ref: Number(row.ref),
+    shards: Number(row.shards),
+    version: Number(row.version),
+    paused: row.paused === 1,
+    settings: { ...DEFAULT_SETTINGS, ...JSON.parse(String(row.settings)) },
+    secrets: JSON.parse(String(row.secrets)),
+    previousSecretUntil: row.previous_secret_until === null ? null : Number(row.previous_secret_until),
+    createdAt: Number(row.created_at),
+    updatedAt: Number(row.updated_at),
+  };
+}

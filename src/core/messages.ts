@@ -1,0 +1,193 @@
+import type { ErrorCode } from "../schema/problem.ts";
+import type { QueueSettings } from "../schema/queue.ts";
+import type { TaskAccepted, TaskState, TaskSummary, TaskView } from "../schema/task.ts";
+import type { TaskCall } from "./task.ts";
+
+/**
+ * What crosses between API, shards, runners and catalog. Two releases talk to each other during a deploy, so
+ * these are plain objects that are only ever added to: a new field is optional, an unknown one is ignored.
+ */
+
+/** A queue as the catalog knows it and a shard keeps it. */
+export interface QueueConfig {
+  name: string;
+  /** Unique for each queue and generation; part of shard names and task ids. */
+  ref: number;
+  shards: number;
+  /** Rises with every change; a shard with an older one pulls. */
+  version: number;
+  paused: boolean;
+  settings: Omit<QueueSettings, "shards">;
+  /** Signing secrets, newest first (`whsec_...`); while rotating, two. */
+  secrets: string[];
+  /** Until when secrets after the first are signed with; epoch ms. */
+  previousSecretUntil: number | null;
+  createdAt: number;
+  updatedAt: number;
+}
+
+/** A task on its way into a shard. The API made its id. */
+export interface NewTask {
+  id: string;
+  target: string;
+  priority: number;
+  /** Due this long after the shard accepts it; ignored where runAt is set. */
+  delayMs: number;
+  runAt: number | null;
+  call: TaskCall;
+  /** Scope: the queue. Null: none. */
+  idempotencyKey: string | null;
+  /** Hash of the parsed request without its key, to tell a repeat from a conflict. */
+  requestHash: string | null;
+  /** The caller offers to make the first attempt itself (edge-first). */
+  edge: boolean;
+}
+
+export interface SubmitMessage {
+  queueVersion: number;
+  tasks: NewTask[];
+}
+
+/** A refusal that is expected: crosses RPC as a value, since error classes do not survive the trip. */
+export interface Refusal {
+  ok: false;
+  code: ErrorCode;
+  detail: string;
+}
+
+export type SubmitResult = { ok: true; task: TaskAccepted; grant: Grant | null } | Refusal;
+
+/** One HTTP request to make, complete. */
+export interface CallRequest {
+  url: string;
+  method: string;
+  headers: Record<string, string>;
+  body: string | Uint8Array | null;
+  /** Bounds headers and body of the answer together. */
+  timeoutMs: number;
+  maxRedirects: number;
+  /** Where set, the body is signed when it is sent (Standard Webhooks). */
+  sign: { messageId: string; secrets: string[] } | null;
+}
+
+/** The right to make one call now. */
+export interface Grant {
+  kind: "attempt" | "callback" | "probe";
+  /** The name of the shard to settle with. */
+  shard: string;
+  /** The task's id, or the probe's. */
+  id: string;
+  round: number;
+  number: number;
+  lease: number;
+  /** On the shard's clock: from then on the grant is void. */
+  leaseUntil: number;
+  /** How long the lease runs from its grant, for runners, whose clocks may differ. */
+  leaseMs: number;
+  request: CallRequest;
+}
+
+/** What came of one call: an answer, or an exception (`status` 0). */
+export interface CallResult {
+  status: number;
+  /** Lower-case names. */
+  headers: Record<string, string>;
+  body: string;
+  bodyEncoding: "utf8" | "base64";
+  truncated: boolean;
+  durationMs: number;
+  /** Where the call threw: the exception's name and message. */
+  error: { name: string; message: string } | null;
+}
+
+export interface SettleMessage {
+  kind: Grant["kind"];
+  id: string;
+  round: number;
+  lease: number;
+  result: CallResult;
+  /** Milliseconds since the edge invocation answered; null from a Runner, which has no such bound. */
+  edgeElapsedMs: number | null;
+  /** How many further grants this runner can take with the answer. */
+  want: number;
+}
+
+export interface SettleAnswer {
+  /** `stale`: the lease is not the row's; nothing changed. */
+  status: "accepted" | "stale";
+  /** The right to deliver the callback that follows. */
+  callback: Grant | null;
+  /** Other tasks' grants, at most `want`. */
+  next: Grant[];
+}
+
+/** What a runner needs of a shard. */
+export interface ShardPort {
+  settle(message: SettleMessage): Promise<SettleAnswer>;
+}
+
+/** Hand-over of grants to a Runner object; answered as soon as the calls are under way. */
+export interface RunMessage {
+  grants: Grant[];
+}
+
+/** How many of the grants the runner started, from the first on; it never starts more than it has room for. */
+export interface RunAnswer {
+  started: number;
+}
+
+export interface ListMessage {
+  /** Only tasks with an id below this one; null: from the newest. */
+  before: string | null;
+  state: TaskState | null;
+  label: string | null;
+  target: string | null;
+  createdAfter: number | null;
+  limit: number;
+}
+
+/** Newest first. `examinedTo`: the shard stopped after this id though there is more; null: it reached the end. */
+export interface ListAnswer {
+  tasks: TaskSummary[];
+  examinedTo: string | null;
+}
+
+export interface ShardStats {
+  counts: Record<TaskState, number>;
+  callbacksWaiting: number;
+  oldestDueAt: number | null;
+  inFlight: number;
+}
+
+export type TaskAnswer = { ok: true; task: TaskView } | Refusal;
+export type OperateAction = "cancel" | "retry" | "resume";
+
+/** Every call the API makes to a shard. All are idempotent: a platform may repeat them. */
+export interface ShardApi extends ShardPort {
+  /** Answers in the order of the tasks. Throws only where nothing was stored or it is not known. */
+  submit(message: SubmitMessage): Promise<SubmitResult[]>;
+  get(id: string): Promise<TaskAnswer>;
+  list(message: ListMessage): Promise<ListAnswer>;
+  /** `force`: a retry also starts a new round of a task that succeeded. */
+  operate(id: string, action: OperateAction, force: boolean): Promise<TaskAnswer>;
+  stats(): Promise<ShardStats>;
+  /** Takes new settings, unless it has these or newer ones; they hold for waiting tasks too. */
+  configure(config: QueueConfig): Promise<void>;
+  /** Refuses submits from now on and answers true, unless a task is not final or a callback not delivered. */
+  close(): Promise<boolean>;
+  /** Takes a `close` back. */
+  reopen(): Promise<void>;
+  /** Forgets everything; for a shard of a deleted queue. */
+  destroy(): Promise<void>;
+}
+
+/** What shards ask of the catalog. */
+export interface CatalogPort {
+  /** The queue of this reference; null: there is none (any more). */
+  queueByRef(ref: number): Promise<QueueConfig | null>;
+}
+
+/** What a shard needs of a Runner object. */
+export interface RunnerPort {
+  run(message: RunMessage): Promise<RunAnswer>;
+}

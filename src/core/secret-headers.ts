@@ -1,0 +1,41 @@
+/** Lower-case names of headers that carry credentials by their own definition. */
+export const SECRET_HEADERS: readonly string[] = [
+  "authorization",
+  "authentication-info",
+  "cookie",
+  "cookie2",
+  "proxy-authenticate",
+  "proxy-authentication-info",
+  "proxy-authorization",
+  "set-cookie",
+  "set-cookie2",
+  "www-authenticate",
+  "x-api-key",
+  "x-auth-key",
+  "x-goog-iap-jwt-assertion",
+  "x-vault-unwrap",
+];
+
+/** Where a header was left in place but its value must not be shown. */
+export const REDACTED = "[redacted]";
+
+const secretNames = new Set(SECRET_HEADERS);
+const SECRET_WORDS = /token|secret|api[-_]?key|password|signature|credential/;
+
+/** True for SECRET_HEADERS, and for names that say themselves that the value is a secret. Any case. */
+export function isSecretHeader(name: string): boolean {
+  const lower = name.toLowerCase();
+  return secretNames.has(lower) || SECRET_WORDS.test(lower);
+}
+
+/** The same headers, the values of secret ones replaced: for showing a task's own request. */
+export function redactHeaders(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, isSecretHeader(name) ? REDACTED : value]),
+  );
+}
+
+/** The same headers without the secret ones: for passing a target's answer on. */
+export function withoutSecretHeaders(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !isSecretHeader(name)));
+}

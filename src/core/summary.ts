@@ -1,0 +1,108 @@
+import type { WaitingOn } from "../schema/task.ts";
+import type { Attempt, Task } from "./task.ts";
+import { attemptsInRound } from "./task.ts";
+
+/** One sentence or two that say where a task stands and what comes next, for a person. */
+export function summarize(task: Task, waiting: WaitingOn | null, maxAttempts: number, now: number): string {
+  const last = task.history.findLast((attempt) => attempt.decision !== null);
+  const failed = last === undefined ? "" : `${failure(last, task, maxAttempts, now)} `;
+  switch (task.state) {
+    case "pending":
+      return `${task.round > 1 ? `Round ${task.round}: ` : ""}${next(task, waiting, now)}`;
+    case "running":
+      return `Attempt ${attemptsInRound(task)} of ${maxAttempts} is under way since ${ago(startOf(task), now)}: ${task.call.method} ${task.target}.`;
+    case "retrying":
+      return `${failed}${next(task, waiting, now)}`;
+    case "held":
+      return `${failed}Held until ${heldUntil(task)}; it fails in ${span(task.expiresAt - now)} if that does not come.`;
+    case "succeeded":
+      return `Succeeded at attempt ${attemptsInRound(task)} of ${maxAttempts}${last?.status ? ` with ${last.status}` : ""}.${delivery(task)}`;
+    case "failed":
+      return `${failed}Failed for good: ${why(task)}.${delivery(task)}`;
+    case "cancelled":
+      return `Cancelled after ${count(attemptsInRound(task), "attempt")}.${delivery(task)}`;
+  }
+}
+
+function failure(attempt: Attempt, task: Task, maxAttempts: number, now: number): string {
+  const number = attempt.number - task.attemptsBefore;
+  const which =
+    number > 0 ? `Attempt ${number} of ${maxAttempts}` : `Attempt ${attempt.number} of an earlier round`;
+  const endedAt = attempt.startedAt + (attempt.durationMs ?? 0);
+  const what = [attempt.status || null, attempt.errorType].filter((word) => word !== null).join(" ");
+  return `${which} failed ${ago(endedAt, now)} ago: ${what || "refused by a rule"} from ${task.target}.`;
+}
+
+function next(task: Task, waiting: WaitingOn | null, now: number): string {
+  const verb = task.history.length === 0 ? "First try" : "Next try";
+  switch (waiting) {
+    case "paused":
+      return `Due, and waiting for its queue to be resumed; no attempt is used.`;
+    case "concurrency":
+      return `Due, and waiting for a free slot; no attempt is used.`;
+    case null:
+      return `${verb} is due now.`;
+    default:
+      return `${verb} in ${span(task.dueAt - now)}.`;
+  }
+}
+
+function heldUntil(task: Task): string {
+  return task.until === null || task.until === "signal"
+    ? "it is resumed"
+    : `${task.until.probe.url} is ready`;
+}
+
+function why(task: Task): string {
+  switch (task.reason) {
+    case "max_attempts":
+      return "no attempts are left";
+    case "max_age":
+      return "its max_age is over";
+    case "no_retry":
+      return "the target said not to retry";
+    case "rule":
+      return "a rule said so";
+    default:
+      return "a retry would not help";
+  }
+}
+
+function delivery(task: Task): string {
+  if (task.callback === null) return "";
+  const { state, attempt } = task.callback;
+  if (state === "delivered") return " Its callback is delivered.";
+  if (state === "failed") return ` Its callback failed after ${count(attempt, "delivery", "deliveries")}.`;
+  return " Its callback is on its way.";
+}
+
+function startOf(task: Task): number {
+  return task.history.at(-1)?.startedAt ?? task.dueAt;
+}
+
+function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
+function ago(instant: number, now: number): string {
+  return span(now - instant);
+}
+
+/** A span as people say it: "3.1 s", "2 min 5 s", "1 h 4 min", "3 d 2 h". */
+export function span(durationMs: number): string {
+  const seconds = Math.max(0, durationMs) / 1_000;
+  if (seconds < 10) return `${Math.round(seconds * 10) / 10} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const parts = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3_600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [Math.floor(seconds) % 60, "s"],
+  ] as const;
+  const first = parts.findIndex(([value]) => value > 0);
+  return parts
+    .slice(first, first + 2)
+    .filter(([value]) => value > 0)
+    .map(([value, unit]) => `${value} ${unit}`)
+    .join(" ");
+}

@@ -1,0 +1,114 @@
+import { MAX_URL_LENGTH } from "../schema/limits.ts";
+import { classifyHostName, isHostName } from "./host-name.ts";
+import { classifyAddress, type HostClass } from "./ip-address.ts";
+
+/**
+ * What a deployment lets targets be, beyond public addresses. `loopback`: 127.0.0.0/8, ::1 and localhost. `private`:
+ * RFC 1918, 100.64.0.0/10, fc00::/7, names without a dot, and names such as *.internal and *.local. `ownHosts`: the
+ * deployment's own hosts as `URL.hostname` spells them, refused always, so that it never calls itself in a loop.
+ */
+export interface AddressRules {
+  loopback: boolean;
+  private: boolean;
+  ownHosts: readonly string[];
+}
+
+/** A checked target: the normalised `url` without fragment and its `origin`, or what was wrong with it. */
+type TargetUrlCheck = { ok: true; url: string; origin: string } | { ok: false; message: string };
+
+/**
+ * Reads the setting REDRIVE_ALLOW_TARGETS: a comma list of `loopback` and `private`; nothing allows public addresses
+ * only. Knows no own hosts. Throws a RangeError on any other word.
+ */
+export function parseAddressRules(setting: string | undefined): AddressRules {
+  const words = (setting ?? "").split(",").map((word) => word.trim());
+  const unknown = words.find((word) => !["", "loopback", "private"].includes(word));
+  if (unknown !== undefined) {
+    throw new RangeError(`expected a comma list of loopback and private, got ${JSON.stringify(unknown)}`);
+  }
+  return { loopback: words.includes("loopback"), private: words.includes("private"), ownHosts: [] };
+}
+
+/**
+ * Checks where a task, callback, probe or redirect hop may go. Never throws. Only what the text itself says is
+ * checked: a public name that resolves to a private address is stopped by the network layer. Call `url`, not `text`:
+ * it is what was checked. `origin` has no trailing dot after the host, so that one target has one key. The message
+ * shows neither userinfo nor query.
+ */
+export function checkTargetUrl(text: string, rules: AddressRules): TargetUrlCheck {
+  const message = textFault(text);
+  if (message !== null) return { ok: false, message };
+  const url = URL.parse(text);
+  if (url === null) return refuse("a valid host and port", quote(authorityOf(text)));
+  url.hash = "";
+  if (url.href.length > MAX_URL_LENGTH) return refuse(LENGTH, `${url.href.length} once encoded`);
+  const host = withoutTrailingDot(url.hostname);
+  const hostMessage = hostFault(host, rules);
+  if (hostMessage !== null) return { ok: false, message: hostMessage };
+  const port = url.port === "" ? "" : `:${url.port}`;
+  return { ok: true, url: url.href, origin: `${url.protocol}//${host}${port}` };
+}
+
+/** What is wrong with the text as it was written, before anything is normalised away. */
+function textFault(text: string): string | null {
+  if (text.length > MAX_URL_LENGTH) return expected(LENGTH, `${text.length}`);
+  const blank = /[\s\p{Cc}]/u.exec(text);
+  if (blank !== null) {
+    const code = blank[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+    return expected("a URL without whitespace or control characters", `U+${code} at position ${blank.index}`);
+  }
+  if (!ABSOLUTE_HTTP.test(text)) return expected("an absolute http or https URL", quote(text));
+  if (authorityOf(text).includes("@")) return expected("a URL without userinfo", quote(text));
+  return null;
+}
+
+/** What is wrong with a normalised host, null where the rules allow it. */
+function hostFault(host: string, rules: AddressRules): string | null {
+  const address = classifyAddress(host);
+  if (address === null && !isHostName(host)) return expected("a valid host name", quote(host));
+  if (rules.ownHosts.some((own) => withoutTrailingDot(own.toLowerCase()) === host)) {
+    return expected("a host other than this deployment's own", quote(host));
+  }
+  const { kind, what } = address ?? classifyHostName(host);
+  return isAllowed(kind, rules) ? null : expected("a public host", `${quote(host)}, ${what}`);
+}
+
+function isAllowed(kind: HostClass["kind"], rules: AddressRules): boolean {
+  switch (kind) {
+    case "public":
+      return true;
+    case "loopback":
+      return rules.loopback;
+    case "private":
+      return rules.private;
+    case "never":
+      return false;
+  }
+}
+
+function refuse(wanted: string, came: string): TargetUrlCheck {
+  return { ok: false, message: expected(wanted, came) };
+}
+
+function expected(wanted: string, came: string): string {
+  return `expected ${wanted}, got ${came}`;
+}
+
+/** Between `//` and the first delimiter. The URL parser reads a backslash as a slash. Expects ABSOLUTE_HTTP. */
+function authorityOf(text: string): string {
+  return text.slice(text.indexOf("//") + 2).replace(/[/\\?#].*$/s, "");
+}
+
+function withoutTrailingDot(host: string): string {
+  return host.endsWith(".") ? host.slice(0, -1) : host;
+}
+
+/** For a message: short, and without what may be secret. */
+function quote(text: string): string {
+  const open = text.replace(/[?#].*$/s, "").replace(/(?<=^|[/\\])[^/\\]*@/g, "...@");
+  return JSON.stringify(open.length > MAX_SHOWN ? `${open.slice(0, MAX_SHOWN)}...` : open);
+}
+
+const ABSOLUTE_HTTP = /^https?:\/\/[^/\\]/i;
+const LENGTH = `a URL of at most ${MAX_URL_LENGTH} characters`;
+const MAX_SHOWN = 100;

@@ -1,0 +1,21 @@
+import type { WaitingOn } from "../schema/task.ts";
+import type { Task } from "./task.ts";
+
+/** What of its shard bears on why a task waits. */
+export interface ShardSituation {
+  now: number;
+  paused: boolean;
+  /** False where every slot of the shard, or of the task's lane, is taken. */
+  slotFree: boolean;
+}
+
+/** Why a task is not being called; null where it is final, in flight, or about to be called. */
+export function waitingOn(task: Task, situation: ShardSituation): WaitingOn | null {
+  if (task.state === "held") return task.until === null || task.until === "signal" ? "signal" : "probe";
+  if (task.state !== "pending" && task.state !== "retrying") return null;
+  if (task.leaseUntil !== null) return "concurrency";
+  if (task.dueAt > situation.now)
+    return task.state === "retrying" && task.trigger === "retry" ? "backoff" : "schedule";
+  if (situation.paused) return "paused";
+  return situation.slotFree ? null : "concurrency";
+}

@@ -1,0 +1,37 @@
+import type { CatalogPort, RunnerPort, ShardApi } from "./core/messages.ts";
+import { type AddressRules, parseAddressRules } from "./core/target-url.ts";
+
+/**
+ * A Durable Object namespace whose objects answer the methods of `Port`. It names no class, so that code on
+ * either side of a call can import it. Get a new stub for each call: one that threw may be broken for good.
+ */
+export type PortNamespace<Port> = Omit<DurableObjectNamespace, "getByName"> & {
+  getByName(name: string): DurableObjectStub & Port;
+};
+
+/** Bindings, secrets and settings of the Worker; see wrangler.toml and docs/operations.md. */
+export interface Env {
+  SHARD: PortNamespace<ShardApi>;
+  RUNNER: PortNamespace<RunnerPort>;
+  CATALOG: PortNamespace<CatalogPort>;
+  SANDBOX: DurableObjectNamespace;
+  /** The root key; without it every /v1 route answers 503 `not_configured`. */
+  REDRIVE_API_KEY?: string;
+  /** Signs the callbacks of queues that have no secret of their own; `whsec_...`. */
+  REDRIVE_SIGNING_SECRET?: string;
+  /** `on`: the sandbox is served. */
+  REDRIVE_SANDBOX?: string;
+  /** Comma list of `loopback` and `private`: what targets may be beyond public addresses. */
+  REDRIVE_ALLOW_TARGETS?: string;
+  /** Comma list of the deployment's own host names, which no target may be. */
+  REDRIVE_OWN_HOSTS?: string;
+}
+
+/** What targets may be on this deployment. Throws a RangeError where REDRIVE_ALLOW_TARGETS is wrong. */
+export function addressRulesOf(env: Pick<Env, "REDRIVE_ALLOW_TARGETS" | "REDRIVE_OWN_HOSTS">): AddressRules {
+  const ownHosts = (env.REDRIVE_OWN_HOSTS ?? "").split(",").map((host) => host.trim());
+  return {
+    ...parseAddressRules(env.REDRIVE_ALLOW_TARGETS),
+    ownHosts: ownHosts.filter((host) => host !== ""),
+  };
+}

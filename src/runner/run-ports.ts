@@ -1,0 +1,21 @@
+import { clock } from "../clock.ts";
+import { checkTargetUrl } from "../core/target-url.ts";
+import { addressRulesOf, type Env } from "../env.ts";
+import type { RunPorts } from "./run-grant.ts";
+
+/**
+ * The real ports of whoever runs grants in this deployment; `want` is how many further grants it can take. The
+ * edge takes none. Throws a RangeError where a setting is wrong.
+ */
+export function runPorts(env: Env, want: () => number): RunPorts {
+  const rules = addressRulesOf(env);
+  return {
+    // Looked up for each call: a stored reference to the global would lose its receiver.
+    fetch: (input, init) => fetch(input, init),
+    now: clock.now,
+    wait: clock.wait,
+    checkUrl: (url) => checkTargetUrl(url, rules),
+    shard: (name) => env.SHARD.getByName(name),
+    want,
+  };
+}

@@ -1,0 +1,134 @@
+import { type EffectiveCallback, effectiveCallback } from "../core/callback-settings.ts";
+import { callbackLane } from "../core/lane.ts";
+import type { QueueConfig } from "../core/messages.ts";
+import { type Policy, resolvePolicy } from "../core/policy.ts";
+import { shareOf } from "../core/queue-shards.ts";
+import type { SqlPort } from "../core/sql-port.ts";
+import type { Task } from "../core/task.ts";
+import type { TransitionContext } from "../core/transition.ts";
+import type { TaskState } from "../schema/task.ts";
+import { Flights } from "./flights.ts";
+import type { Tx } from "./group-commit.ts";
+import { Lanes } from "./lanes.ts";
+import { Rows } from "./rows.ts";
+
+/** How much longer than the timeout a lease runs: the time to start, to settle, and to repeat the settle. */
+export const LEASE_MARGIN_MS = 10_000;
+
+/** What the operations of a shard share: its rows, what is cached of them, and its queue's settings. */
+export class ShardContext {
+  readonly name: string;
+  readonly index: number;
+  readonly sql: SqlPort;
+  readonly rows: Rows;
+  readonly flights: Flights;
+  readonly lanes = new Lanes();
+  readonly now: () => number;
+  readonly random: () => number;
+  /** Null until the first submit or configure. */
+  config: QueueConfig | null = null;
+  closed = false;
+  /** No edge-first lease is held by a task with a lower id. */
+  watermark = "";
+  /** When the first row may be pruned; null: not known, or none. */
+  pruneAt: number | null = null;
+  /** When the next readiness probe is due; null: none waits. */
+  probeAt: number | null = null;
+  /** Lines for the log, written after the commit. */
+  logLines: Record<string, unknown>[] = [];
+  #counts: Record<TaskState, number> | null = null;
+
+  constructor(name: string, sql: SqlPort, clock: { now(): number; random(): number }) {
+    this.name = name;
+    this.index = Number(name.split("-").at(-1) ?? 0);
+    this.sql = sql;
+    this.rows = new Rows(sql);
+    this.flights = new Flights(sql);
+    this.now = clock.now;
+    this.random = clock.random;
+  }
+
+  /** The queue's settings. Throws where the shard was never told any: no task can be in it then. */
+  get queue(): QueueConfig {
+    if (this.config === null) throw new Error(`shard ${this.name} has no settings`);
+    return this.config;
+  }
+
+  /** How many grants may be in flight in this shard. */
+  get capacity(): number {
+    return shareOf(this.queue.settings.concurrency, this.queue.shards, this.index);
+  }
+
+  get freeSlots(): number {
+    return Math.max(0, this.capacity - this.flights.size);
+  }
+
+  policyOf(task: Pick<Task, "call">): Policy {
+    return resolvePolicy(task.call.retry, this.queue.settings.retry);
+  }
+
+  timeoutOf(task: Pick<Task, "call">): number {
+    return task.call.timeoutMs ?? this.queue.settings.timeout;
+  }
+
+  callbackOf(task: Task): EffectiveCallback | null {
+    return effectiveCallback(task.call.callback, this.queue.settings.callback);
+  }
+
+  /** What the state machine asks when this task ends. */
+  transitionContext(task: Task): TransitionContext {
+    return {
+      now: this.now(),
+      callbackFor: (state) => {
+        const callback = this.callbackOf(task);
+        if (callback === null || !callback.on.includes(state)) return null;
+        return { url: callback.url, lane: callbackLane(callback.url) };
+      },
+    };
+  }
+
+  /** Writes a transition's result, and keeps what memory knows of the row in step once it is written. */
+  write(tx: Tx, task: Task, before: Task): void {
+    this.rows.update(task, before);
+    tx.after(() => this.noteChange(task, before.state));
+  }
+
+  /** Takes note of a row that was written: its lane, its end, its state. */
+  noteChange(task: Task, stateBefore: TaskState | null): void {
+    if (task.lane !== null) this.lanes.note(task.lane, task.dueAt);
+    if (task.finalizedAt !== null) this.notePrune(task.finalizedAt + this.retentionOf(task.state));
+    if (this.#counts === null || task.id.includes("~")) return;
+    if (stateBefore !== null) this.#counts[stateBefore]--;
+    this.#counts[task.state]++;
+  }
+
+  /** A row may be pruned at this instant, maybe earlier than what is known. */
+  notePrune(at: number): void {
+    if (this.pruneAt === null || at < this.pruneAt) this.pruneAt = at;
+  }
+
+  /** A probe is due at this instant. */
+  noteProbe(at: number): void {
+    if (this.probeAt === null || at < this.probeAt) this.probeAt = at;
+  }
+
+  retentionOf(state: TaskState): number {
+    const { retention } = this.queue.settings;
+    return state === "succeeded" ? retention.succeeded : retention.failed;
+  }
+
+  /** A pruned row no longer counts. */
+  forgetCount(state: TaskState): void {
+    if (this.#counts !== null) this.#counts[state]--;
+  }
+
+  /** How many tasks are in each state. The first call after a start reads every row. */
+  counts(): Record<TaskState, number> {
+    this.#counts ??= this.rows.count();
+    return { ...this.#counts };
+  }
+
+  log(event: string, fields: Record<string, unknown>): void {
+    this.logLines.push({ event, queue: this.config?.name, shard: this.name, ...fields });
+  }
+}

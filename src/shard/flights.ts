@@ -1,0 +1,145 @@
+import type { Grant } from "../core/messages.ts";
+import type { SqlPort } from "../core/sql-port.ts";
+
+/** A lease in flight. */
+export interface Flight {
+  id: string;
+  kind: Grant["kind"];
+  lane: string;
+  lease: number;
+  leaseUntil: number;
+  /** Which Runner object has it; null: an edge Worker, or a runner before a restart. */
+  runner: number | null;
+  /** Its row of `flights`; null: edge-first, found again by the watermark. */
+  seq: number | null;
+}
+
+/**
+ * The leases in flight. Memory is a cache of the rows' `lease_until`; how to find these rows after a restart is
+ * on disk: grants for runners in a `flights` row for each commit, edge-first ones by the watermark.
+ */
+export class Flights {
+  readonly #sql: SqlPort;
+  readonly #byId = new Map<string, Flight>();
+  readonly #perLane = new Map<string, number>();
+  readonly #perRunner = new Map<number, number>();
+  /** Ids still in flight of each `flights` row. */
+  readonly #perSeq = new Map<number, number>();
+  #nextSeq = 1;
+
+  constructor(sql: SqlPort) {
+    this.#sql = sql;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(id: string): Flight | undefined {
+    return this.#byId.get(id);
+  }
+
+  inLane(lane: string): number {
+    return this.#perLane.get(lane) ?? 0;
+  }
+
+  onRunner(runner: number): number {
+    return this.#perRunner.get(runner) ?? 0;
+  }
+
+  /** A lease is in flight from now on; one of the same id is replaced, and its `flights` row goes on. */
+  add(flight: Flight): void {
+    const before = this.#byId.get(flight.id);
+    if (before !== undefined) {
+      this.#count(before, -1);
+      flight.seq ??= before.seq;
+    }
+    this.#byId.set(flight.id, flight);
+    this.#count(flight, 1);
+    if (before === undefined && flight.seq !== null) this.#hold(flight.seq);
+  }
+
+  /** The lease has ended. */
+  remove(id: string): void {
+    const flight = this.#byId.get(id);
+    if (flight === undefined) return;
+    this.#byId.delete(id);
+    this.#count(flight, -1);
+    if (flight.seq !== null) this.#letGo(flight.seq);
+  }
+
+  /** Moves a flight to another id: an ended round that is kept as a row of its own takes its delivery along. */
+  rename(id: string, newId: string): void {
+    const flight = this.#byId.get(id);
+    if (flight === undefined) return;
+    this.remove(id);
+    this.add({ ...flight, id: newId, seq: this.writeRow([newId]) });
+  }
+
+  /** Writes the row that finds these ids again after a restart; returns its number. */
+  writeRow(ids: readonly string[]): number {
+    const seq = this.#nextSeq++;
+    this.#sql.exec("INSERT INTO flights (seq, ids) VALUES (?, ?)", seq, JSON.stringify(ids));
+    return seq;
+  }
+
+  /** The `flights` rows on disk, for a start: their ids may have ended since. */
+  stored(): { seq: number; ids: string[] }[] {
+    const rows = this.#sql.exec("SELECT seq, ids FROM flights ORDER BY seq").toArray();
+    this.#nextSeq = Number(rows.at(-1)?.seq ?? 0) + 1;
+    return rows.map((row) => ({ seq: Number(row.seq), ids: JSON.parse(String(row.ids)) as string[] }));
+  }
+
+  /** Deletes a `flights` row none of whose ids is in flight. */
+  dropRow(seq: number): void {
+    this.#sql.exec("DELETE FROM flights WHERE seq = ?", seq);
+  }
+
+  all(): IterableIterator<Flight> {
+    return this.#byId.values();
+  }
+
+  /** When the first lease lapses; null where none is in flight. */
+  nextLapseAt(): number | null {
+    let earliest: number | null = null;
+    for (const { leaseUntil } of this.#byId.values()) {
+      if (earliest === null || leaseUntil < earliest) earliest = leaseUntil;
+    }
+    return earliest;
+  }
+
+  /** The lowest id of an edge-first lease; null where there is none. */
+  lowestEdgeId(): string | null {
+    let lowest: string | null = null;
+    for (const { id, seq } of this.#byId.values()) {
+      if (seq === null && (lowest === null || id < lowest)) lowest = id;
+    }
+    return lowest;
+  }
+
+  #count(flight: Flight, by: 1 | -1): void {
+    add(this.#perLane, flight.lane, by);
+    if (flight.runner !== null) add(this.#perRunner, flight.runner, by);
+  }
+
+  #hold(seq: number): void {
+    this.#perSeq.set(seq, (this.#perSeq.get(seq) ?? 0) + 1);
+  }
+
+  #letGo(seq: number): void {
+    const left = (this.#perSeq.get(seq) ?? 1) - 1;
+    if (left > 0) {
+      this.#perSeq.set(seq, left);
+      return;
+    }
+    this.#perSeq.delete(seq);
+    this.dropRow(seq);
+  }
+}
+
+/** Adds to a counter in a map; a counter at zero is left out, so that the map stays small. */
+function add<K>(counters: Map<K, number>, key: K, by: 1 | -1): void {
+  const value = (counters.get(key) ?? 0) + by;
+  if (value > 0) counters.set(key, value);
+  else counters.delete(key);
+}

@@ -1,0 +1,79 @@
+import { callbackBody, messageId } from "../callback/payload.ts";
+import { attemptRequest, callbackRequest } from "../core/call-request.ts";
+import { DEFAULT_CALLBACK_TIMEOUT_MS } from "../core/callback-settings.ts";
+import { deliver } from "../core/deliver.ts";
+import type { CallRequest, Grant } from "../core/messages.ts";
+import type { Task } from "../core/task.ts";
+import { ownerId, transition } from "../core/transition.ts";
+import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
+import type { Flight } from "./flights.ts";
+
+/** A row that was admitted: what to write, and the grant to hand out. */
+export interface Admission {
+  task: Task;
+  grant: Grant;
+  flight: Flight;
+}
+
+/** Admits a waiting task to its next attempt. Throws where the state machine refuses: claims read only what waits. */
+export function admitAttempt(ctx: ShardContext, task: Task): Admission {
+  const leaseMs = ctx.timeoutOf(task) + LEASE_MARGIN_MS;
+  const result = transition(task, { type: "admit", leaseMs }, ctx.transitionContext(task));
+  if (!result.ok) throw new Error(result.detail);
+  return admission(ctx, result.task, "attempt", leaseMs);
+}
+
+/** Admits a final task's callback to its next delivery; throws as `admitAttempt`. */
+export function admitDelivery(ctx: ShardContext, task: Task, handedWith: number | null): Admission {
+  const leaseMs = deliveryTimeout(ctx, task) + LEASE_MARGIN_MS;
+  const admitted = deliver(task, { type: "admit", leaseMs }, ctx.now());
+  if (admitted?.callback == null) throw new Error(`the callback of ${task.id} cannot be delivered now`);
+  const handed = { ...admitted, callback: { ...admitted.callback, handedWith } };
+  return admission(ctx, handed, "callback", leaseMs);
+}
+
+/** The grant of the lease that a row has in flight; for a repeated answer as well as for a first one. */
+export function grantOf(ctx: ShardContext, task: Task, kind: "attempt" | "callback", leaseMs: number): Grant {
+  return {
+    kind,
+    shard: ctx.name,
+    id: task.id,
+    round: task.round,
+    number: kind === "attempt" ? task.attempt : (task.callback?.attempt ?? 0),
+    lease: task.lease,
+    leaseUntil: task.leaseUntil ?? 0,
+    leaseMs,
+    request: kind === "attempt" ? attemptCall(ctx, task) : deliveryCall(ctx, task),
+  };
+}
+
+/** How long one delivery of the task's callback may take. */
+export function deliveryTimeout(ctx: ShardContext, task: Task): number {
+  return ctx.callbackOf(task)?.timeoutMs ?? DEFAULT_CALLBACK_TIMEOUT_MS;
+}
+
+function admission(ctx: ShardContext, task: Task, kind: "attempt" | "callback", leaseMs: number): Admission {
+  const grant = grantOf(ctx, task, kind, leaseMs);
+  const lane = kind === "attempt" ? task.target : (task.callback?.lane ?? "");
+  const { lease, leaseUntil } = grant;
+  return { task, grant, flight: { id: task.id, kind, lane, lease, leaseUntil, runner: null, seq: null } };
+}
+
+function attemptCall(ctx: ShardContext, task: Task): CallRequest {
+  return attemptRequest(task, ctx.policyOf(task).maxAttempts, ctx.timeoutOf(task), ctx.now());
+}
+
+/** The signed message; its URL was settled when the round ended, all else is as set now. */
+function deliveryCall(ctx: ShardContext, task: Task): CallRequest {
+  const { secrets, previousSecretUntil, name } = ctx.queue;
+  const rotating = previousSecretUntil !== null && ctx.now() < previousSecretUntil;
+  const id = ownerId(task.id);
+  return callbackRequest({
+    url: task.callback?.url ?? "",
+    headers: ctx.callbackOf(task)?.headers ?? {},
+    body: callbackBody({ ...task, id }, name, ctx.now()),
+    messageId: messageId(id, task.round),
+    secrets: rotating ? secrets : secrets.slice(0, 1),
+    timeoutMs: deliveryTimeout(ctx, task),
+  });
+}

@@ -1,0 +1,63 @@
+import type { Grant, RunnerPort } from "../core/messages.ts";
+import type { Claimed } from "./claim.ts";
+import type { ShardContext } from "./context.ts";
+
+/** Calls that one Runner object makes at once: the connections that one invocation may have waiting. */
+export const RUNNER_ROOM = 6;
+
+/** Grants for one Runner object. */
+export interface Batch {
+  runner: number;
+  grants: Grant[];
+}
+
+/** A settle whose sender can take `want` further grants with the answer. */
+export interface Taker {
+  runner: number;
+  want: number;
+  take(grant: Grant): void;
+}
+
+/**
+ * Gives each claimed grant to a runner: first to those that ask for more with a settle, since that costs no
+ * call, then to Runner objects with room, the first ones first, so that few are awake. Writes the row that
+ * finds these leases after a restart.
+ */
+export function assign(ctx: ShardContext, claimed: readonly Claimed[], takers: readonly Taker[]): Batch[] {
+  if (claimed.length === 0) return [];
+  const seq = ctx.flights.writeRow(claimed.map(({ flight }) => flight.id));
+  const waiting = takers.flatMap((taker) => Array<Taker>(taker.want).fill(taker));
+  const batches = new Map<number, Grant[]>();
+  for (const { grant, flight } of claimed) {
+    const taker = waiting.shift();
+    const runner = taker?.runner ?? firstWithRoom(ctx);
+    ctx.flights.add({ ...flight, runner, seq });
+    if (taker !== undefined) taker.take(grant);
+    else batches.set(runner, [...(batches.get(runner) ?? []), grant]);
+  }
+  return [...batches].map(([runner, grants]) => ({ runner, grants }));
+}
+
+/**
+ * Hands a batch to its Runner object, which answers as soon as the calls are under way. Returns the grants that
+ * it certainly did not start; where it is not known whether it did, their leases will tell.
+ */
+export async function handOver(batch: Batch, runner: () => RunnerPort): Promise<Grant[]> {
+  try {
+    const { started } = await runner().run({ grants: batch.grants });
+    return batch.grants.slice(started);
+  } catch (error) {
+    return neverArrived(error) ? batch.grants : [];
+  }
+}
+
+/** The platform refused the call before the object saw it. */
+function neverArrived(error: unknown): boolean {
+  return typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
+}
+
+function firstWithRoom(ctx: ShardContext): number {
+  let runner = 0;
+  while (ctx.flights.onRunner(runner) >= RUNNER_ROOM) runner++;
+  return runner;
+}

@@ -1,0 +1,91 @@
+import { DurableObject } from "cloudflare:workers";
+import migration0001 from "../../migrations/shard/0001_init.sql";
+import { clock } from "../clock.ts";
+import type {
+  ListAnswer,
+  ListMessage,
+  OperateAction,
+  QueueConfig,
+  SettleAnswer,
+  SettleMessage,
+  ShardApi,
+  ShardStats,
+  SubmitMessage,
+  SubmitResult,
+  TaskAnswer,
+} from "../core/messages.ts";
+import { migrate } from "../core/migrate.ts";
+import type { Env } from "../env.ts";
+import { Shard } from "./shard.ts";
+
+const MIGRATIONS = [{ name: "0001_init", sql: migration0001 }];
+
+/** The Durable Object of one shard: an adapter that builds a Shard on this object's storage and delegates. */
+export class QueueShard extends DurableObject<Env> implements ShardApi {
+  readonly #shard: Shard;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    const { storage } = ctx;
+    const name = ctx.id.name ?? "";
+    migrate(storage.sql, (run) => storage.transactionSync(run), MIGRATIONS, clock.now());
+    this.#shard = new Shard(name, {
+      sql: storage.sql,
+      transaction: (run) => storage.transactionSync(run),
+      now: clock.now,
+      random: clock.random,
+      wait: clock.wait,
+      setAlarm: (at) => void storage.setAlarm(at),
+      keepAlive: (promise) => ctx.waitUntil(promise),
+      runner: (index) => env.RUNNER.getByName(`${name}/runner-${index}`),
+      catalog: () => env.CATALOG.getByName("catalog"),
+      log: (line) => console.log(JSON.stringify(line)),
+      deleteAll: () => storage.deleteAll(),
+    });
+  }
+
+  submit(message: SubmitMessage): Promise<SubmitResult[]> {
+    return this.#shard.submit(message);
+  }
+
+  settle(message: SettleMessage): Promise<SettleAnswer> {
+    return this.#shard.settle(message);
+  }
+
+  get(id: string): Promise<TaskAnswer> {
+    return this.#shard.get(id);
+  }
+
+  list(message: ListMessage): Promise<ListAnswer> {
+    return this.#shard.list(message);
+  }
+
+  operate(id: string, action: OperateAction, force: boolean): Promise<TaskAnswer> {
+    return this.#shard.operate(id, action, force);
+  }
+
+  stats(): Promise<ShardStats> {
+    return this.#shard.stats();
+  }
+
+  configure(config: QueueConfig): Promise<void> {
+    return this.#shard.configure(config);
+  }
+
+  close(): Promise<boolean> {
+    return this.#shard.close();
+  }
+
+  reopen(): Promise<void> {
+    return this.#shard.reopen();
+  }
+
+  destroy(): Promise<void> {
+    return this.#shard.destroy();
+  }
+
+  /** Serves the next due time. Failures of single rows are handled below; the platform retries what escapes. */
+  override alarm(_info?: AlarmInvocationInfo): Promise<void> {
+    return this.#shard.alarm();
+  }
+}

@@ -1,0 +1,271 @@
+import { taskIdFloor } from "../core/id.ts";
+import type { ListMessage } from "../core/messages.ts";
+import type { SqlPort, SqlRow } from "../core/sql-port.ts";
+import type { Task } from "../core/task.ts";
+import { ownerId } from "../core/transition.ts";
+import type { TaskState } from "../schema/task.ts";
+import { changingColumns, fixedColumns, isApart, rowToTask } from "./row-codec.ts";
+
+/** Rows that one list page may examine in a shard. */
+const LIST_EXAMINES = 5_000;
+
+const CHANGING = [
+  "state",
+  "lane",
+  "due_at",
+  "expires_at",
+  "round",
+  "attempt",
+  "attempts_before",
+  "lease",
+  "lease_until",
+  "settled_lease",
+  "trigger",
+  "finalized_at",
+  "reason",
+  "until",
+  "probe",
+  "history",
+  "attempts_omitted",
+  "response",
+  "callback",
+];
+const FIXED = ["id", "target", "priority", "created_at", "labels", "call"];
+const INSERTED = [...CHANGING, ...FIXED, "idempotency_key", "request_hash"];
+const INSERT = `INSERT OR IGNORE INTO tasks (${INSERTED.join(", ")}) VALUES (${INSERTED.map(() => "?").join(", ")})`;
+const UPDATE = `UPDATE tasks SET ${CHANGING.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`;
+
+/** A row whose stored form cannot be read. */
+export class PoisonedRowError extends Error {
+  readonly id: string;
+
+  constructor(id: string, options: ErrorOptions) {
+    super(`the row of ${id} cannot be read`, options);
+    this.id = id;
+  }
+}
+
+/** The tasks of one shard, as rows: one method for each verb, the statement in it. */
+export class Rows {
+  readonly #sql: SqlPort;
+
+  constructor(sql: SqlPort) {
+    this.#sql = sql;
+  }
+
+  /** Inserts a task; does nothing where its id (a repeated submit) or its key is there already. */
+  insert(task: Task, key: { idempotencyKey: string; requestHash: string | null } | null): void {
+    const keyed = [key?.idempotencyKey ?? null, key?.requestHash ?? null];
+    this.#sql.exec(INSERT, ...changingColumns(task), ...fixedColumns(task), ...keyed);
+    if (isApart(task.call.body)) this.#putBody(task.id, "request", task.call.body);
+    this.#putResponse(task, null);
+  }
+
+  /** Writes what a transition changed. `before` is the row as it was read. */
+  update(task: Task, before: Task): void {
+    this.#sql.exec(UPDATE, ...changingColumns(task), task.id);
+    this.#putResponse(task, before);
+  }
+
+  /** The task with this id; null where there is none. Throws where its row is poisoned. */
+  read(id: string): Task | null {
+    const row = this.#sql.exec("SELECT * FROM tasks WHERE id = ?", id).toArray()[0];
+    return row === undefined ? null : this.toTask(row);
+  }
+
+  /** The task of an idempotency key, with the hash of its request; null where the key is free. */
+  readByKey(idempotencyKey: string): { task: Task; requestHash: string | null } | null {
+    const row = this.#sql.exec("SELECT * FROM tasks WHERE idempotency_key = ?", idempotencyKey).toArray()[0];
+    if (row === undefined) return null;
+    return { task: this.toTask(row), requestHash: row.request_hash as string | null };
+  }
+
+  /**
+   * The first rows of a lane in the highest priority below `belowPriority`, by due time; not all need be due.
+   * Empty where the lane has no such priority.
+   */
+  waiting(lane: string, belowPriority: number, limit: number): SqlRow[] {
+    return this.#sql
+      .exec(
+        `SELECT * FROM tasks WHERE lane = ?1 AND priority =
+           (SELECT priority FROM tasks WHERE lane = ?1 AND priority < ?2 ORDER BY priority DESC LIMIT 1)
+         ORDER BY due_at, expires_at LIMIT ?3`,
+        lane,
+        belowPriority,
+        limit,
+      )
+      .toArray();
+  }
+
+  /** All lanes in which something waits: a skip from lane to lane over the index, not a scan of its rows. */
+  lanes(): string[] {
+    return this.#sql
+      .exec(
+        `WITH RECURSIVE found(lane) AS (
+           SELECT min(lane) FROM tasks WHERE lane IS NOT NULL
+           UNION ALL
+           SELECT (SELECT min(lane) FROM tasks WHERE lane > found.lane) FROM found WHERE found.lane IS NOT NULL
+         ) SELECT lane FROM found WHERE lane IS NOT NULL`,
+      )
+      .toArray()
+      .map((row) => String(row.lane));
+  }
+
+  /** Ids of a lane's rows whose max_age is over, and the next expiry of the rest (null: none). Reads the index only. */
+  expired(lane: string, now: number, limit: number): { ids: string[]; nextAt: number | null } {
+    const ids = this.#sql
+      .exec("SELECT id FROM tasks WHERE lane = ? AND expires_at <= ? LIMIT ?", lane, now, limit)
+      .toArray()
+      .map((row) => String(row.id));
+    const rest = this.#sql
+      .exec("SELECT min(expires_at) AS next_at FROM tasks WHERE lane = ? AND expires_at > ?", lane, now)
+      .toArray()[0];
+    return { ids, nextAt: (rest?.next_at ?? null) as number | null };
+  }
+
+  /** Ids from `watermark` on that have a lease: after a restart, where edge-first leases may be. */
+  leasedFrom(watermark: string): string[] {
+    return this.#sql
+      .exec("SELECT id FROM tasks WHERE id >= ? AND lease_until IS NOT NULL", watermark)
+      .toArray()
+      .map((row) => String(row.id));
+  }
+
+  /** The lease that a task or a probe has in flight; null where it has none. Reads no JSON but the callback's. */
+  leaseOf(
+    id: string,
+  ): { kind: "attempt" | "callback" | "probe"; lane: string; lease: number; leaseUntil: number } | null {
+    const row =
+      this.#sql
+        .exec(
+          `SELECT lease, lease_until, target,
+             CASE WHEN json_valid(callback) AND callback ->> '$.state' = 'running' THEN callback ->> '$.lane' END AS delivering
+           FROM tasks WHERE id = ?`,
+          id,
+        )
+        .toArray()[0] ??
+      this.#sql
+        .exec("SELECT lease, lease_until, '' AS target, NULL AS delivering FROM probes WHERE key = ?", id)
+        .toArray()[0];
+    if (row === undefined || row.lease_until === null) return null;
+    const kind = row.target === "" ? "probe" : row.delivering === null ? "attempt" : "callback";
+    const lane = String(row.delivering ?? row.target);
+    return { kind, lane, lease: Number(row.lease), leaseUntil: Number(row.lease_until) };
+  }
+
+  /** Some of the tasks held on a probe. */
+  heldOn(probeKey: string, limit: number): string[] {
+    return this.#sql
+      .exec("SELECT id FROM tasks WHERE probe = ? LIMIT ?", probeKey, limit)
+      .toArray()
+      .map((row) => String(row.id));
+  }
+
+  /** One page of rows, newest first; `examinedTo` is null where the end was reached. */
+  list(query: ListMessage): { rows: SqlRow[]; examinedTo: string | null } {
+    const floor = query.createdAfter === null ? "" : taskIdFloor(query.createdAfter);
+    const rows = this.#sql
+      .exec(
+        `WITH examined AS (
+           SELECT * FROM tasks WHERE id < ?1 AND id >= ?2 ORDER BY id DESC LIMIT ${LIST_EXAMINES}
+         ), matching AS (
+           SELECT * FROM examined WHERE instr(id, '~') = 0 AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR target = ?4)
+           AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(labels) WHERE value = ?5)) LIMIT ?6
+         ) SELECT * FROM matching`,
+        query.before ?? "u",
+        floor,
+        query.state,
+        query.target,
+        query.label,
+        query.limit,
+      )
+      .toArray();
+    if (rows.length >= query.limit) return { rows, examinedTo: String(rows.at(-1)?.id) };
+    const last = this.#sql
+      .exec(
+        `SELECT id FROM tasks WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT 1 OFFSET ${LIST_EXAMINES - 1}`,
+        query.before ?? "u",
+        floor,
+      )
+      .toArray()[0];
+    return { rows, examinedTo: last === undefined ? null : String(last.id) };
+  }
+
+  /** How many tasks are in each state. Reads every row. */
+  count(): Record<TaskState, number> {
+    const counts = { pending: 0, running: 0, retrying: 0, held: 0, succeeded: 0, failed: 0, cancelled: 0 };
+    const rows = this.#sql
+      .exec("SELECT state, count(*) AS number FROM tasks WHERE instr(id, '~') = 0 GROUP BY state")
+      .toArray();
+    for (const row of rows) counts[row.state as TaskState] = Number(row.number);
+    return counts;
+  }
+
+  /** How many callbacks wait for a delivery. Reads the index of what waits. */
+  callbacksWaiting(): number {
+    const row = this.#sql
+      .exec("SELECT count(*) AS number FROM tasks WHERE lane >= '>' AND lane < '?'")
+      .toArray()[0];
+    return Number(row?.number ?? 0);
+  }
+
+  /** The oldest rows after `afterId`, for pruning. */
+  oldest(afterId: string, limit: number): SqlRow[] {
+    return this.#sql
+      .exec(
+        `SELECT id, state, finalized_at, lane, lease_until FROM tasks WHERE id > ? ORDER BY id LIMIT ?`,
+        afterId,
+        limit,
+      )
+      .toArray();
+  }
+
+  delete(id: string): void {
+    this.#sql.exec("DELETE FROM tasks WHERE id = ?", id);
+    this.#sql.exec("DELETE FROM bodies WHERE id = ?", id);
+  }
+
+  /**
+   * Makes a row whose JSON does not parse harmless and visible: failed, waiting for nothing, its history
+   * emptied. What of its JSON still parses is kept.
+   */
+  bury(id: string, now: number): void {
+    this.#sql.exec(
+      `UPDATE tasks SET state = 'failed', reason = 'corrupt', lane = NULL, lease_until = NULL, finalized_at = ?,
+         history = CASE WHEN json_valid(history) THEN history ELSE '[]' END,
+         until = NULL, probe = NULL,
+         response = CASE WHEN json_valid(response) THEN response END,
+         callback = CASE WHEN json_valid(callback) THEN callback END,
+         labels = CASE WHEN json_valid(labels) THEN labels ELSE '[]' END,
+         call = CASE WHEN json_valid(call) THEN call ELSE
+           '{"url":"","method":"","headers":{},"body":null,"bodyEncoding":"utf8","timeoutMs":null,"maxRedirects":0,"retry":null,"labels":[],"metadata":{},"idempotencyKey":null,"traceparent":null}' END
+       WHERE id = ?`,
+      now,
+      id,
+    );
+  }
+
+  /** A row as a Task, with the bodies that are kept apart. Throws where the row is poisoned. */
+  toTask(row: SqlRow): Task {
+    const id = String(row.id);
+    try {
+      return rowToTask(row, (part) => this.#readBody(part === "request" ? ownerId(id) : id, part));
+    } catch (cause) {
+      throw new PoisonedRowError(id, { cause });
+    }
+  }
+
+  #putResponse(task: Task, before: Task | null): void {
+    const body = task.response?.body ?? null;
+    if (isApart(body) && body !== before?.response?.body) this.#putBody(task.id, "response", body);
+  }
+
+  #putBody(id: string, part: "request" | "response", data: string): void {
+    this.#sql.exec("INSERT OR REPLACE INTO bodies (id, part, data) VALUES (?, ?, ?)", id, part, data);
+  }
+
+  #readBody(id: string, part: "request" | "response"): string | null {
+    const row = this.#sql.exec("SELECT data FROM bodies WHERE id = ? AND part = ?", id, part).toArray()[0];
+    return row === undefined ? null : String(row.data);
+  }
+}

@@ -1,0 +1,183 @@
+import { classify, interrupted, type Outcome } from "../core/classify.ts";
+import { type Decision, decide, decideCallback } from "../core/decide.ts";
+import { deliver } from "../core/deliver.ts";
+import type { CallResult, Grant, SettleAnswer, SettleMessage } from "../core/messages.ts";
+import { resolveCallbackPolicy } from "../core/policy.ts";
+import { attemptsInRound, type KeptResponse, type Task } from "../core/task.ts";
+import { keptRoundId, ownerId, transition } from "../core/transition.ts";
+import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
+import { admitDelivery, deliveryTimeout, grantOf } from "./grants.ts";
+import type { Tx } from "./group-commit.ts";
+import { watchProbe } from "./probes.ts";
+
+/** The platform stops what an edge Worker does after its answer at 30 s; a delivery must surely end before. */
+const EDGE_BUDGET_MS = 27_000;
+
+/**
+ * Takes the result of a grant in: what it means, what follows, written at once. A lease that is not the row's
+ * changes nothing (`stale`), but a repeat of the last accepted settle gets that one's answer again.
+ */
+export function settle(ctx: ShardContext, tx: Tx, message: SettleMessage): SettleAnswer {
+  const task = taskOf(ctx, message);
+  if (task === null) return stale();
+  const inFlight = task.leaseUntil !== null && task.lease === message.lease;
+  const delivering = task.callback?.state === "running";
+  if (!inFlight || delivering !== (message.kind === "callback")) return repeatedSettle(ctx, task, message);
+  const outcome = classify(message.result, ctx.now());
+  if (message.kind === "callback") {
+    settleDelivery(ctx, tx, task, outcome);
+    return accepted(null);
+  }
+  const runner = ctx.flights.get(task.id)?.runner ?? null;
+  const settled = settleAttempt(ctx, task, outcome, keptResponse(message.result));
+  return accepted(writeSettled(ctx, tx, settled, task, handsOver(ctx, settled, message) ? { runner } : null));
+}
+
+/** A lease has lapsed unsettled: the call may or may not have arrived. */
+export function lapse(ctx: ShardContext, tx: Tx, id: string, lease: number): void {
+  const task = ctx.rows.read(id);
+  if (task === null || task.leaseUntil === null || task.lease !== lease) {
+    tx.after(() => ctx.flights.remove(id));
+    return;
+  }
+  if (task.callback?.state === "running") settleDelivery(ctx, tx, task, interrupted());
+  else writeSettled(ctx, tx, settleAttempt(ctx, task, interrupted(), task.response), task, null);
+}
+
+/** The row that a settle is about: the task's own, or that of an ended round whose callback is on its way. */
+function taskOf(ctx: ShardContext, message: SettleMessage): Task | null {
+  const task = ctx.rows.read(message.id);
+  if (task === null || message.kind !== "callback" || task.round === message.round) return task;
+  return ctx.rows.read(keptRoundId(message.id, message.round));
+}
+
+function repeatedSettle(ctx: ShardContext, task: Task, message: SettleMessage): SettleAnswer {
+  if (task.settledLease === message.lease && task.callback?.handedWith !== message.lease)
+    return accepted(null);
+  if (task.callback?.handedWith !== message.lease) return stale();
+  const handed = task.callback.state === "running" && task.callback.attempt === 1;
+  const leaseMs = deliveryTimeout(ctx, task) + LEASE_MARGIN_MS;
+  return accepted(handed ? grantOf(ctx, task, "callback", leaseMs) : null);
+}
+
+/** What the task becomes by an attempt's outcome. */
+function settleAttempt(ctx: ShardContext, task: Task, outcome: Outcome, response: KeptResponse | null): Task {
+  const decision = decideFor(ctx, task, outcome);
+  const context = ctx.transitionContext(task);
+  const result = transition(task, { type: "settle", outcome, decision, response }, context);
+  if (!result.ok) throw new Error(result.detail);
+  if (decision.log) logAttempt(ctx, result.task);
+  return result.task;
+}
+
+function decideFor(ctx: ShardContext, task: Task, outcome: Outcome): Decision {
+  const previous = task.history.findLast(({ round, delayMs }) => round === task.round && delayMs !== null);
+  return decide(
+    {
+      outcome,
+      policy: ctx.policyOf(task),
+      attempt: attemptsInRound(task),
+      now: ctx.now(),
+      expiresAt: task.expiresAt,
+      previousDelayMs: previous?.delayMs ?? null,
+    },
+    ctx.random,
+  );
+}
+
+/** Writes a settled attempt; where its callback is handed over with the answer, admits that in the same write. */
+function writeSettled(
+  ctx: ShardContext,
+  tx: Tx,
+  settled: Task,
+  before: Task,
+  handTo: { runner: number | null } | null,
+): Grant | null {
+  if (handTo === null) {
+    ctx.write(tx, settled, before);
+    if (settled.state === "held") watchProbe(ctx, tx, settled);
+    tx.after(() => ctx.flights.remove(settled.id));
+    return null;
+  }
+  const { task, grant, flight } = admitDelivery(ctx, settled, before.lease);
+  ctx.write(tx, task, before);
+  tx.after(() => ctx.flights.add({ ...flight, runner: handTo.runner }));
+  return grant;
+}
+
+/** True where the callback's first delivery goes to whoever settled, who has its hands free now. */
+function handsOver(ctx: ShardContext, settled: Task, message: SettleMessage): boolean {
+  if (settled.callback?.state !== "pending") return false;
+  if (message.edgeElapsedMs === null) return true;
+  return message.edgeElapsedMs + deliveryTimeout(ctx, settled) <= EDGE_BUDGET_MS;
+}
+
+function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome): void {
+  const { callback } = task;
+  if (callback === null) return;
+  const policy = ctx.callbackOf(task)?.policy ?? resolveCallbackPolicy(undefined, undefined);
+  const decision = decideCallback(
+    {
+      outcome,
+      policy,
+      attempt: callback.attempt,
+      now: ctx.now(),
+      expiresAt: callback.startedAt + policy.maxAgeMs,
+      previousDelayMs: null,
+    },
+    ctx.random,
+  );
+  const settled = deliver(task, { type: "settle", outcome, decision }, ctx.now());
+  if (settled === null) throw new Error(`the callback of ${task.id} is not being delivered`);
+  if (decision.do !== "succeed") logDelivery(ctx, settled);
+  const over = settled.callback?.state === "delivered" || settled.callback?.state === "failed";
+  if (over && ownerId(task.id) !== task.id) ctx.rows.delete(task.id);
+  else ctx.write(tx, settled, task);
+  tx.after(() => ctx.flights.remove(task.id));
+}
+
+/** What is kept of an answer; null where there was none. */
+function keptResponse(result: CallResult): KeptResponse | null {
+  if (result.error !== null) return null;
+  const { status, headers, body, bodyEncoding, truncated } = result;
+  return { status, headers, body, bodyEncoding, truncated };
+}
+
+function logAttempt(ctx: ShardContext, task: Task): void {
+  const attempt = task.history.at(-1);
+  if (attempt === undefined) return;
+  ctx.log("attempt.settled", {
+    task: task.id,
+    target: task.target,
+    state: task.state,
+    attempt: attempt.number,
+    round: attempt.round,
+    status: attempt.status,
+    error_type: attempt.errorType,
+    error_code: attempt.errorCode,
+    decision: attempt.decision,
+    rule: attempt.rule,
+    duration_ms: attempt.durationMs,
+    delay_ms: attempt.delayMs,
+  });
+}
+
+function logDelivery(ctx: ShardContext, task: Task): void {
+  const attempt = task.callback?.attempts.at(-1);
+  ctx.log("callback.settled", {
+    task: task.id,
+    state: task.callback?.state,
+    attempt: attempt?.number,
+    status: attempt?.status,
+    error_type: attempt?.errorType,
+    duration_ms: attempt?.durationMs,
+  });
+}
+
+function accepted(callback: Grant | null): SettleAnswer {
+  return { status: "accepted", callback, next: [] };
+}
+
+function stale(): SettleAnswer {
+  return { status: "stale", callback: null, next: [] };
+}

@@ -1,0 +1,98 @@
+import { hostAndPort, isLoopback } from "./settings.ts";
+
+/** The socket's name, as workerd's listen events and its error messages say it. */
+export const HTTP_SOCKET = "http";
+
+/** Paths inside the data folder, which is workerd's working directory. */
+export const OBJECTS_DIR = "do";
+export const BUNDLE_PATH = "build/index.js";
+
+/** Compatibility settings of the Worker, the same for every way to run it. */
+export interface Compatibility {
+  date: string;
+  flags: string[];
+}
+
+/** What varies between two standalone configurations. */
+export interface ConfigOptions {
+  host: string;
+  port: number;
+  compatibility: Compatibility;
+  /** Text bindings that workerd takes from its environment, so that no secret stands in the configuration. */
+  variables: string[];
+}
+
+/**
+ * The Durable Object classes. A `uniqueKey` names the folder of a class's objects and is never changed.
+ * A Runner with nothing but an attempt in `waitUntil` would be evicted after about 100 s.
+ */
+const OBJECTS = [
+  { binding: "SHARD", className: "QueueShard", uniqueKey: "redrive-shard", preventEviction: false },
+  { binding: "RUNNER", className: "Runner", uniqueKey: "redrive-runner", preventEviction: true },
+  { binding: "CATALOG", className: "Catalog", uniqueKey: "redrive-catalog", preventEviction: false },
+  { binding: "SANDBOX", className: "Sandbox", uniqueKey: "redrive-sandbox", preventEviction: false },
+] as const;
+
+/**
+ * The configuration of plain workerd as Cap'n Proto text. Tasks reach public addresses, and this machine's
+ * own while only this machine can submit them.
+ */
+export function configText({ host, port, compatibility, variables }: ConfigOptions): string {
+  const allow = isLoopback(host) ? ["public", "127.0.0.0/8", "::1/128"] : ["public"];
+  return `using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .main),
+    (name = "disk", disk = (path = ${quote(OBJECTS_DIR)}, writable = true)),
+    (name = "internet", network = (allow = ${list(allow.map(quote))}, tlsOptions = (trustBrowserCas = true))),
+  ],
+  sockets = [
+    (name = ${quote(HTTP_SOCKET)}, address = ${quote(hostAndPort(host, port))}, http = (), service = "main"),
+  ],
+);
+
+const main :Workerd.Worker = (
+  modules = [(name = "index.js", esModule = embed ${quote(BUNDLE_PATH)})],
+  compatibilityDate = ${quote(compatibility.date)},
+  compatibilityFlags = ${list(compatibility.flags.map(quote))},
+  bindings = [
+    ${[...OBJECTS.map(objectBinding), ...variables.map(variableBinding)].join(",\n    ")},
+  ],
+  durableObjectNamespaces = [
+    ${OBJECTS.map(namespace).join(",\n    ")},
+  ],
+  durableObjectStorage = (localDisk = "disk"),
+);
+`;
+}
+
+/** Reads the compatibility date and flags from the text of wrangler.toml; throws where there is no date. */
+export function readCompatibility(wranglerToml: string): Compatibility {
+  const date = /^compatibility_date\s*=\s*"(\d{4}-\d\d-\d\d)"/m.exec(wranglerToml)?.[1];
+  if (date === undefined) throw new Error("wrangler.toml has no compatibility_date");
+  const flags = /^compatibility_flags\s*=\s*\[([^\]]*)\]/m.exec(wranglerToml)?.[1] ?? "";
+  return { date, flags: [...flags.matchAll(/"([^"]+)"/g)].map((match) => match[1] ?? "") };
+}
+
+function objectBinding({ binding, className }: (typeof OBJECTS)[number]): string {
+  return `(name = ${quote(binding)}, durableObjectNamespace = ${quote(className)})`;
+}
+
+function variableBinding(name: string): string {
+  return `(name = ${quote(name)}, fromEnvironment = ${quote(name)})`;
+}
+
+function namespace({ className, uniqueKey, preventEviction }: (typeof OBJECTS)[number]): string {
+  const names = `className = ${quote(className)}, uniqueKey = ${quote(uniqueKey)}`;
+  return `(${names}, enableSql = true, preventEviction = ${preventEviction})`;
+}
+
+function list(items: string[]): string {
+  return `[${items.join(", ")}]`;
+}
+
+/** JSON strings of what stands here (printable ASCII) are Cap'n Proto strings too. */
+function quote(text: string): string {
+  return JSON.stringify(text);
+}

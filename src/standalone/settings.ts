@@ -1,0 +1,121 @@
+import { BlockList, isIPv4, isIPv6 } from "node:net";
+import { resolve } from "node:path";
+import { isSecret } from "../callback/signature.ts";
+
+export const DEFAULT_PORT = 8787;
+export const DEFAULT_HOST = "127.0.0.1";
+export const DEFAULT_DATA_DIR = ".redrive";
+
+/** What the standalone server is told by its environment. */
+export interface Settings {
+  /** An IP address. */
+  host: string;
+  /** 0: any free port. */
+  port: number;
+  /** Absolute. */
+  dataDir: string;
+  /** null: made once and kept in the data folder. */
+  apiKey: string | null;
+  /** null: made once and kept in the data folder. */
+  signingSecret: string | null;
+  sandbox: boolean;
+  /** The module to serve in place of `src/index.ts`, absolute; null: `src/index.ts`. */
+  entry: string | null;
+}
+
+/** The settings, or one sentence for each value that is wrong. */
+export type ParsedSettings = { ok: true; settings: Settings } | { ok: false; problems: string[] };
+
+/** Reads the settings from environment variables; an empty variable counts as not set. `cwd` anchors relative paths. */
+export function parseSettings(
+  env: Readonly<Record<string, string | undefined>>,
+  cwd: string,
+): ParsedSettings {
+  const problems: string[] = [];
+  const read = <T>(name: string, fallback: T, parse: (text: string) => T | Wrong): T => {
+    const text = env[name] ?? "";
+    if (text === "") return fallback;
+    const value = parse(text);
+    if (!(value instanceof Wrong)) return value;
+    problems.push(`${name} must be ${value.expected}, got ${value.secret ? "something else" : `"${text}"`}.`);
+    return fallback;
+  };
+  const host = read("HOST", DEFAULT_HOST, parseHost);
+  const settings: Settings = {
+    host,
+    port: read("PORT", DEFAULT_PORT, parsePort),
+    dataDir: resolve(
+      cwd,
+      read("REDRIVE_DATA", DEFAULT_DATA_DIR, (text) => text),
+    ),
+    apiKey: read<string | null>("REDRIVE_API_KEY", null, parseApiKey),
+    signingSecret: read<string | null>("REDRIVE_SIGNING_SECRET", null, parseSigningSecret),
+    sandbox: read("REDRIVE_SANDBOX", isLoopback(host), parseSwitch),
+    entry: read<string | null>("REDRIVE_ENTRY", null, (text) => resolve(cwd, text)),
+  };
+  return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
+}
+
+/** True where an IP address is this machine's own: 127.0.0.0/8 or ::1. */
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.check(host, isIPv6(host) ? "ipv6" : "ipv4");
+}
+
+/** An IP address and a port as URLs and workerd write them: `127.0.0.1:8787`, `[::1]:8787`. */
+export function hostAndPort(host: string, port: number): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** What `npm start -- --help` prints. */
+export const HELP = `Redrive serves its API on this machine, with its data in a local folder.
+
+  npm start
+
+Settings are environment variables:
+  PORT                    port to listen on, 0 for any free one (default ${DEFAULT_PORT})
+  HOST                    IP address to listen on (default ${DEFAULT_HOST}). Tasks may call this
+                          machine only while it is a loopback address.
+  REDRIVE_DATA            data folder (default ${DEFAULT_DATA_DIR}); one server at a time
+  REDRIVE_API_KEY         root API key, 16 to 256 characters (default: made once, kept in the data folder)
+  REDRIVE_SIGNING_SECRET  signs callbacks, whsec_ and base64 (default: made once, kept in the data folder)
+  REDRIVE_SANDBOX         on or off: a target and an inbox to try things with, open to all who reach
+                          the port (default: on while HOST is a loopback address)
+  REDRIVE_ENTRY           module to serve in place of src/index.ts, for tests
+`;
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
+LOOPBACK.addAddress("::1", "ipv6");
+
+class Wrong {
+  readonly expected: string;
+  readonly secret: boolean;
+  constructor(expected: string, secret = false) {
+    this.expected = expected;
+    this.secret = secret;
+  }
+}
+
+function parsePort(text: string): number | Wrong {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  return port <= 65_535 ? port : new Wrong("a whole number from 0 to 65535");
+}
+
+function parseHost(text: string): string | Wrong {
+  if (text === "localhost") return DEFAULT_HOST;
+  return isIPv4(text) || (isIPv6(text) && !text.includes("%"))
+    ? text
+    : new Wrong("an IP address or localhost");
+}
+
+function parseSwitch(text: string): boolean | Wrong {
+  return text === "on" || text === "off" ? text === "on" : new Wrong("on or off");
+}
+
+function parseApiKey(text: string): string | Wrong {
+  return /^[\x21-\x7e]{16,256}$/.test(text) ? text : new Wrong("16 to 256 visible ASCII characters", true);
+}
+
+function parseSigningSecret(text: string): string | Wrong {
+  return isSecret(text) ? text : new Wrong("whsec_ and 24 to 64 bytes in base64", true);
+}

@@ -117,9 +117,14 @@ function checkKey(key: string | undefined): ProblemIssue[] {
   return [{ path: "idempotency_key", message: `expected printable ASCII, got ${show(key)}` }];
 }
 
-function callbackFrom(callback: CallbackSettings): TaskCallback {
-  const { timeout, ...rest } = callback;
-  return timeout === undefined ? rest : { ...rest, timeoutMs: timeout };
+function callbackFrom({ url, on, timeout, headers, retry }: CallbackSettings): TaskCallback {
+  return {
+    ...(url !== undefined && { url }),
+    ...(on !== undefined && { on }),
+    ...(timeout !== undefined && { timeoutMs: timeout }),
+    ...(headers !== undefined && { headers }),
+    ...(retry !== undefined && { retry }),
+  };
 }
 
 /** The bytes to send, and the content type where the task sets none. */

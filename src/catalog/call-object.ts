@@ -1,6 +1,4 @@
 import { clock } from "../clock.ts";
-import type { ShardApi } from "../core/messages.ts";
-import type { Env } from "../env.ts";
 
 /** Waits before the second, third and fourth try. */
 const REPEAT_AFTER_MS = [20, 60, 180];
@@ -33,12 +31,6 @@ export async function callObject<T>(call: () => Promise<T>): Promise<T> {
       await clock.wait(waitMs * (0.5 + clock.random()));
     }
   }
-}
-
-/** A new stub of a shard, by its name (see `shardName`); for one call. */
-export function shardStub(env: Env, name: string): ShardApi {
-  // The binding names only what runners need; the class behind it answers all of ShardApi.
-  return env.SHARD.getByName(name) as unknown as ShardApi;
 }
 
 /** The platform's own mark: the object has too much queued, and repeating at once makes it worse. */

@@ -9,7 +9,6 @@ import type { KeyRequest } from "../schema/key.ts";
 import type { ErrorCode } from "../schema/problem.ts";
 import { DEFAULT_SHARDS, QueueSettings, ROTATION_MS } from "../schema/queue.ts";
 import { DEFAULT_QUEUE } from "../schema/task.ts";
-import { shardStub } from "./call-object.ts";
 import type {
   CatalogApi,
   DoneAnswer,
@@ -49,7 +48,7 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
     migrate(sql, (run) => ctx.storage.transactionSync(run), MIGRATIONS, clock.now());
     this.#queues = new QueueRows(sql);
     this.#keys = new KeyRows(sql);
-    this.#shard = (name) => shardStub(env, name);
+    this.#shard = (name) => env.SHARD.getByName(name);
     if (this.#queues.byName(DEFAULT_QUEUE) === null) this.#create(DEFAULT_QUEUE, QueueSettings.parse({}));
   }
 

@@ -46,7 +46,7 @@ const MAX_RULE_LENGTH = 300;
  */
 export function decide(input: DecideInput, random: () => number): Decision {
   const { outcome, policy } = input;
-  if (outcome.noRetry) return outcome.ok ? succeed(input, "no_retry") : fail(input, "no_retry", "no_retry");
+  if (outcome.noRetry) return outcome.ok ? succeed(input, "no_retry") : fail("no_retry", "no_retry");
   const inquiry: Inquiry = { facts: factsOf(input), budget: stepBudget(), failures: [] };
   const rule = firstMatch("rules", policy.rules, inquiry);
   if (rule !== null) return byRule(input, rule.found, note(rule.text, inquiry), random);
@@ -54,7 +54,7 @@ export function decide(input: DecideInput, random: () => number): Decision {
   if (policy.conditions === null) return byTable(input, note("table", inquiry), random);
   const conditions = policy.conditions.map((when) => ({ when }));
   const condition = firstMatch("conditions", conditions, inquiry);
-  if (condition === null) return fail(input, "permanent", note("conditions: none holds", inquiry));
+  if (condition === null) return fail("permanent", note("conditions: none holds", inquiry));
   return retry(input, null, note(condition.text, inquiry), random);
 }
 
@@ -65,9 +65,9 @@ export function decide(input: DecideInput, random: () => number): Decision {
 export function decideCallback(input: DecideInput, random: () => number): Decision {
   const { outcome } = input;
   if (outcome.ok) return succeed(input, null);
-  if (outcome.noRetry) return fail(input, "no_retry", "no_retry");
+  if (outcome.noRetry) return fail("no_retry", "no_retry");
   if (outcome.errorType === "gone" || outcome.errorType === "invalid_request") {
-    return fail(input, "permanent", "table");
+    return fail("permanent", "table");
   }
   return retry(input, null, "table", random);
 }
@@ -119,7 +119,7 @@ function byRule(input: DecideInput, rule: Rule, text: string, random: () => numb
     case "succeed":
       return { ...succeed(input, text), ...log };
     case "fail":
-      return { ...fail(input, "rule", text), ...log };
+      return { ...fail("rule", text), ...log };
     case "hold":
       return { ...hold(input, rule.until ?? "signal", text), ...log };
     case "retry":
@@ -128,7 +128,7 @@ function byRule(input: DecideInput, rule: Rule, text: string, random: () => numb
 }
 
 function byTable(input: DecideInput, text: string, random: () => number): Decision {
-  if (input.outcome.faultClass === "permanent") return fail(input, "permanent", text);
+  if (input.outcome.faultClass === "permanent") return fail("permanent", text);
   return retry(input, null, text, random);
 }
 
@@ -136,29 +136,23 @@ function succeed(input: DecideInput, rule: string | null): Decision {
   return { do: "succeed", rule, log: !input.outcome.ok, faultClass: null };
 }
 
-function fail(
-  input: DecideInput,
-  reason: FailReason,
-  rule: string,
-  faultClass: FaultClass = "permanent",
-): Decision {
+function fail(reason: FailReason, rule: string, faultClass: FaultClass = "permanent"): Decision {
   return { do: "fail", reason, rule, log: true, faultClass };
 }
 
 function hold(input: DecideInput, until: Until, rule: string): Decision {
-  if (input.attempt >= input.policy.maxAttempts) return fail(input, "max_attempts", rule, "conditional");
-  if (input.now >= input.expiresAt) return fail(input, "max_age", rule, "conditional");
+  if (input.attempt >= input.policy.maxAttempts) return fail("max_attempts", rule, "conditional");
+  if (input.now >= input.expiresAt) return fail("max_age", rule, "conditional");
   return { do: "hold", until, rule, log: !input.outcome.ok, faultClass: "conditional" };
 }
 
 function retry(input: DecideInput, rule: Rule | null, text: string, random: () => number): Decision {
   const { outcome, policy, attempt } = input;
-  if (attempt >= (rule?.max_attempts ?? policy.maxAttempts))
-    return fail(input, "max_attempts", text, "transient");
+  if (attempt >= (rule?.max_attempts ?? policy.maxAttempts)) return fail("max_attempts", text, "transient");
   const backoff = mergeBackoff(backoffFor(outcome, policy), rule?.backoff);
   const plainMs = backoffDelayMs(backoff, attempt, input.previousDelayMs, random);
   const delayMs = withRetryAfter(plainMs, outcome.retryAfterMs, policy.maxRetryAfterMs, random);
-  if (input.now + delayMs >= input.expiresAt) return fail(input, "max_age", text, "transient");
+  if (input.now + delayMs >= input.expiresAt) return fail("max_age", text, "transient");
   return { do: "retry", delayMs, rule: text, log: !outcome.ok, faultClass: "transient" };
 }
 

@@ -37,7 +37,7 @@ export function parseSettings(
     if (text === "") return fallback;
     const value = parse(text);
     if (!(value instanceof Wrong)) return value;
-    problems.push(`${name} must be ${value.expected}, got ${value.secret ? "something else" : `"${text}"`}.`);
+    problems.push(`${name} must be ${value.expected}${value.isSecret ? "" : `, got "${text}"`}.`);
     return fallback;
   };
   const host = read("HOST", DEFAULT_HOST, parseHost);
@@ -89,10 +89,10 @@ LOOPBACK.addAddress("::1", "ipv6");
 
 class Wrong {
   readonly expected: string;
-  readonly secret: boolean;
-  constructor(expected: string, secret = false) {
+  readonly isSecret: boolean;
+  constructor(expected: string, isSecret = false) {
     this.expected = expected;
-    this.secret = secret;
+    this.isSecret = isSecret;
   }
 }
 

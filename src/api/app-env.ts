@@ -1,0 +1,60 @@
+import type { Context } from "hono";
+import { CATALOG_NAME } from "../catalog/catalog.ts";
+import type { CatalogApi } from "../catalog/catalog-api.ts";
+import { callObject, ObjectCallError } from "../catalog/call-object.ts";
+import type { Env } from "../env.ts";
+import type { Scope } from "../schema/key.ts";
+import { AppError } from "./app-error.ts";
+
+/** Who calls, and what their key lets them do. */
+export interface Caller {
+  scopes: ReadonlySet<Scope>;
+  /** The only queues the key works for; null: all. */
+  queues: ReadonlySet<string> | null;
+}
+
+/** What every handler of the API finds in its context. `caller` is there on /v1 routes only. */
+export interface AppEnv {
+  Bindings: Env;
+  Variables: { requestId: string; caller: Caller };
+}
+
+export type AppContext = Context<AppEnv>;
+
+/** Calls the catalog, with repeats: only for methods that may be. Throws AppError `overloaded` or `unavailable`. */
+export function callCatalog<T>(env: Env, call: (catalog: CatalogApi) => Promise<T>): Promise<T> {
+  return orProblem(callObject(() => call(catalogStub(env))));
+}
+
+/** Calls a shard by its name, with repeats. Throws AppError `overloaded` or `unavailable`. */
+export function callShard<T>(
+  env: Env,
+  name: string,
+  call: (shard: ReturnType<Env["SHARD"]["getByName"]>) => Promise<T>,
+): Promise<T> {
+  return orProblem(callObject(() => call(env.SHARD.getByName(name))));
+}
+
+/** A new stub of the catalog, for one call. */
+export function catalogStub(env: Env): CatalogApi {
+  // The binding names only what shards need; the class behind it answers all of CatalogApi.
+  return env.CATALOG.getByName(CATALOG_NAME) as unknown as CatalogApi;
+}
+
+/** An object that gave no answer, as the problem its caller gets. */
+export function problemOfCall(error: unknown): unknown {
+  if (!(error instanceof ObjectCallError)) return error;
+  const detail =
+    error.kind === "overloaded"
+      ? "too many requests for this queue's storage; try again in a second"
+      : "storage did not answer; try again in a second";
+  return new AppError(error.kind, detail, { cause: error });
+}
+
+async function orProblem<T>(calling: Promise<T>): Promise<T> {
+  try {
+    return await calling;
+  } catch (error) {
+    throw problemOfCall(error);
+  }
+}

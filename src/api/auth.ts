@@ -1,0 +1,74 @@
+import type { MiddlewareHandler } from "hono";
+import { sha256Hex } from "../catalog/secrets.ts";
+import { apiKeyId } from "../core/keys.ts";
+import type { QueueConfig } from "../core/messages.ts";
+import type { Env } from "../env.ts";
+import type { Scope } from "../schema/key.ts";
+import { AppError } from "./app-error.ts";
+import type { AppContext, AppEnv, Caller } from "./app-env.ts";
+import { cachedKey } from "./catalog-cache.ts";
+
+const ROOT: Caller = { scopes: new Set<Scope>(["admin"]), queues: null };
+
+/** The hash of the root key, made once for each isolate. */
+let rootHash: { key: string; hash: string } | null = null;
+
+/** Lets a request on with its caller known. Throws AppError `not_configured` or `unauthorized`. */
+export const authenticate: MiddlewareHandler<AppEnv> = async (c, next) => {
+  const { REDRIVE_API_KEY: rootKey } = c.env;
+  if (!rootKey) {
+    throw new AppError("not_configured", "no API key is configured: set REDRIVE_API_KEY on this deployment");
+  }
+  const token = /^Bearer +(\S+) *$/i.exec(c.req.header("authorization") ?? "")?.[1];
+  if (token === undefined) throw unauthorized("expected the header Authorization: Bearer <key>, got none");
+  const caller = await callerOf(c.env, rootKey, token);
+  if (caller === null) throw unauthorized("the API key is not valid");
+  c.set("caller", caller);
+  await next();
+};
+
+/** Lets a request on only with a key of this scope (`admin` has all). Throws AppError `forbidden`. */
+export function needs(scope: Scope): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    const { scopes } = c.get("caller");
+    if (!scopes.has(scope) && !scopes.has("admin")) {
+      throw new AppError("forbidden", `the API key lacks the scope "${scope}"`);
+    }
+    await next();
+  };
+}
+
+/** Lets a request on only with a key that is not limited to some queues, as such a key could make itself others. */
+export const needsAllQueues: MiddlewareHandler<AppEnv> = async (c, next) => {
+  if (c.get("caller").queues !== null) {
+    throw new AppError("forbidden", 'the API key lacks the scope "admin" for all queues: it is limited to some');
+  }
+  await next();
+};
+
+/** Whether the caller's key works for this queue; others look to it as if they did not exist. */
+export function mayUse(c: AppContext, queue: QueueConfig | string): boolean {
+  const { queues } = c.get("caller");
+  return queues === null || queues.has(typeof queue === "string" ? queue : queue.name);
+}
+
+async function callerOf(env: Env, rootKey: string, token: string): Promise<Caller | null> {
+  const hash = await sha256Hex(token);
+  if (rootHash?.key !== rootKey) rootHash = { key: rootKey, hash: await sha256Hex(rootKey) };
+  if (isSame(hash, rootHash.hash)) return ROOT;
+  const id = apiKeyId(token);
+  const key = id === null ? null : await cachedKey(env, id);
+  if (key === null || !isSame(hash, key.hash)) return null;
+  return { scopes: new Set(key.scopes), queues: key.queues && new Set(key.queues) };
+}
+
+/** Compares two hashes in a time that does not tell where they differ. */
+function isSame(a: string, b: string): boolean {
+  const encoder = new TextEncoder();
+  const [left, right] = [encoder.encode(a), encoder.encode(b)];
+  return left.byteLength === right.byteLength && crypto.subtle.timingSafeEqual(left, right);
+}
+
+function unauthorized(detail: string): AppError {
+  return new AppError("unauthorized", detail, { headers: { "www-authenticate": "Bearer" } });
+}

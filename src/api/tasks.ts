@@ -1,0 +1,154 @@
+import { Hono } from "hono";
+import { z } from "zod";
+import { clock } from "../clock.ts";
+import type { OperateAction, SubmitResult } from "../core/messages.ts";
+import type { AddressRules } from "../core/target-url.ts";
+import { addressRulesOf, type Env } from "../env.ts";
+import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../schema/limits.ts";
+import type { Problem } from "../schema/problem.ts";
+import { BatchRequest, type TaskAccepted, TaskQuery } from "../schema/task.ts";
+import { AppError, invalidRequest, problemOf } from "./app-error.ts";
+import { type AppContext, type AppEnv, callShard } from "./app-env.ts";
+import { mayUse, needs } from "./auth.ts";
+import { cachedQueue } from "./catalog-cache.ts";
+import { isTraceparent } from "./check-headers.ts";
+import { noQueue, refused, shardOfTask } from "./find-task.ts";
+import { listTasks } from "./list.ts";
+import { parse } from "./parse.ts";
+import { readBody } from "./read-body.ts";
+import { type Submission, submit } from "./submit.ts";
+import { SubmittedTask, taskFromRequest } from "./task-from-request.ts";
+
+/** How many tasks of one request have their first attempt made by it: its connections are few. */
+const MAX_EDGE_TASKS = 5;
+
+/** Filters and switches of `POST /v1/tasks/{id}/retry`. */
+export const RetryQuery = z.strictObject({
+  force: z
+    .enum(["true", "false"])
+    .default("false")
+    .meta({ description: "`true`: a task that succeeded starts a new round too" }),
+});
+
+/** Submit, read, list and operate tasks. */
+export const tasks = new Hono<AppEnv>();
+
+tasks.post("/v1/tasks", needs("submit"), async (c) => {
+  const raw = await readBody(c.req.raw, MAX_TASK_BYTES, { yaml: true });
+  const submission = await submissionOf(c, raw, c.req.header("idempotency-key"), 0);
+  const [result] = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), [submission]);
+  const task = acceptedOf(result);
+  return c.json(task, task.duplicate ? 200 : 202, { location: `/v1/tasks/${task.id}` });
+});
+
+tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {
+  if (c.req.header("idempotency-key") !== undefined) {
+    throw new AppError("invalid_request", "a batch takes no Idempotency-Key: set idempotency_key in each task");
+  }
+  const batch = parse(BatchRequest, await readBody(c.req.raw, MAX_BATCH_BYTES));
+  const results: ({ task: TaskAccepted } | { problem: Problem })[] = [];
+  const submissions: Submission[] = [];
+  const indexes: number[] = [];
+  for (const [index, raw] of batch.tasks.entries()) {
+    const submission = await orProblem(c, () => submissionOf(c, raw, undefined, submissions.length));
+    if ("problem" in submission) results[index] = submission;
+    else indexes[submissions.push(submission) - 1] = index;
+  }
+  const answers = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), submissions);
+  for (const [i, index] of indexes.entries()) {
+    results[index] = await orProblem(c, async () => ({ task: acceptedOf(answers[i]) }));
+  }
+  return c.json({ results }, 202);
+});
+
+tasks.get("/v1/tasks", needs("read"), async (c) => {
+  return c.json(await listTasks(c, parse(TaskQuery, c.req.query())));
+});
+
+tasks.get("/v1/tasks/:id", needs("read"), async (c) => {
+  const id = c.req.param("id");
+  const answer = await callShard(c.env, await shardOfTask(c, id), (shard) => shard.get(id));
+  if (!answer.ok) throw refused(answer);
+  return c.json(answer.task);
+});
+
+tasks.post("/v1/tasks/:id/cancel", needs("operate"), (c) => operate(c, c.req.param("id"), "cancel", false));
+
+tasks.post("/v1/tasks/:id/retry", needs("operate"), (c) => {
+  const { force } = parse(RetryQuery, c.req.query());
+  return operate(c, c.req.param("id"), "retry", force === "true");
+});
+
+tasks.post("/v1/tasks/:id/resume", needs("operate"), (c) => operate(c, c.req.param("id"), "resume", false));
+
+async function operate(c: AppContext, id: string, action: OperateAction, force: boolean): Promise<Response> {
+  const name = await shardOfTask(c, id);
+  const answer = await callShard(c.env, name, (shard) => shard.operate(id, action, force));
+  if (!answer.ok) throw refused(answer);
+  return c.json(answer.task);
+}
+
+/** One task of a request, checked whole. `before`: how many of the request's tasks come first. */
+async function submissionOf(
+  c: AppContext,
+  raw: unknown,
+  headerKey: string | undefined,
+  before: number,
+): Promise<Submission> {
+  const request = withKey(parse(SubmittedTask, raw), headerKey);
+  const queue = mayUse(c, request.queue) ? await cachedQueue(c.env, request.queue) : null;
+  if (queue === null) throw noQueue(request.queue, "queue");
+  const traceparent = c.req.header("traceparent");
+  const routed = await taskFromRequest(request, {
+    queue,
+    rules: rulesOf(c.env),
+    now: clock.now(),
+    random: clock.random,
+    traceparent: traceparent !== undefined && isTraceparent(traceparent) ? traceparent : null,
+    mayEdge: before < MAX_EDGE_TASKS,
+  });
+  return { ...routed, queue };
+}
+
+/** The header `Idempotency-Key` says the same as the field; both may stand where they agree. */
+function withKey(request: SubmittedTask, headerKey: string | undefined): SubmittedTask {
+  if (headerKey === undefined) return request;
+  const { idempotency_key: key = headerKey } = request;
+  const path = "idempotency_key";
+  if (key !== headerKey) {
+    throw invalidRequest([{ path, message: "expected the same key as in the header Idempotency-Key, got another" }]);
+  }
+  return { ...request, idempotency_key: parse(SubmittedTask.shape.idempotency_key, key) };
+}
+
+function acceptedOf(result: SubmitResult | undefined): TaskAccepted {
+  if (result === undefined) throw new Error("expected an answer for every task of a submit, got fewer");
+  if (!result.ok) throw refused(result);
+  return result.task;
+}
+
+async function orProblem<T>(c: AppContext, run: () => Promise<T>): Promise<T | { problem: Problem }> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return { problem: problemOf(error, c.get("requestId")) };
+  }
+}
+
+let known: { env: Env; rules: AddressRules } | null = null;
+
+/** What targets may be, read once for each isolate. Throws AppError `not_configured` where the setting is wrong. */
+export function rulesOf(env: Env): AddressRules {
+  const same =
+    known?.env.REDRIVE_ALLOW_TARGETS === env.REDRIVE_ALLOW_TARGETS &&
+    known?.env.REDRIVE_OWN_HOSTS === env.REDRIVE_OWN_HOSTS;
+  if (known !== null && same) return known.rules;
+  try {
+    known = { env, rules: addressRulesOf(env) };
+    return known.rules;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError("not_configured", `REDRIVE_ALLOW_TARGETS: ${why}`, { cause });
+  }
+}

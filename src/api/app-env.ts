@@ -1,7 +1,7 @@
 import type { Context } from "hono";
+import { callObject, ObjectCallError } from "../catalog/call-object.ts";
 import { CATALOG_NAME } from "../catalog/catalog.ts";
 import type { CatalogApi } from "../catalog/catalog-api.ts";
-import { callObject, ObjectCallError } from "../catalog/call-object.ts";
 import type { Env } from "../env.ts";
 import type { Scope } from "../schema/key.ts";
 import { AppError } from "./app-error.ts";
@@ -41,20 +41,16 @@ export function catalogStub(env: Env): CatalogApi {
   return env.CATALOG.getByName(CATALOG_NAME) as unknown as CatalogApi;
 }
 
-/** An object that gave no answer, as the problem its caller gets. */
-export function problemOfCall(error: unknown): unknown {
-  if (!(error instanceof ObjectCallError)) return error;
-  const detail =
-    error.kind === "overloaded"
-      ? "too many requests for this queue's storage; try again in a second"
-      : "storage did not answer; try again in a second";
-  return new AppError(error.kind, detail, { cause: error });
-}
-
+/** An object that gave no answer becomes the problem its caller gets. */
 async function orProblem<T>(calling: Promise<T>): Promise<T> {
   try {
     return await calling;
   } catch (error) {
-    throw problemOfCall(error);
+    if (!(error instanceof ObjectCallError)) throw error;
+    const detail =
+      error.kind === "overloaded"
+        ? "too many requests for this queue's storage; try again in a second"
+        : "storage did not answer; try again in a second";
+    throw new AppError(error.kind, detail, { cause: error });
   }
 }

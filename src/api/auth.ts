@@ -4,8 +4,8 @@ import { apiKeyId } from "../core/keys.ts";
 import type { QueueConfig } from "../core/messages.ts";
 import type { Env } from "../env.ts";
 import type { Scope } from "../schema/key.ts";
-import { AppError } from "./app-error.ts";
 import type { AppContext, AppEnv, Caller } from "./app-env.ts";
+import { AppError } from "./app-error.ts";
 import { cachedKey } from "./catalog-cache.ts";
 
 const ROOT: Caller = { scopes: new Set<Scope>(["admin"]), queues: null };
@@ -41,7 +41,10 @@ export function needs(scope: Scope): MiddlewareHandler<AppEnv> {
 /** Lets a request on only with a key that is not limited to some queues, as such a key could make itself others. */
 export const needsAllQueues: MiddlewareHandler<AppEnv> = async (c, next) => {
   if (c.get("caller").queues !== null) {
-    throw new AppError("forbidden", 'the API key lacks the scope "admin" for all queues: it is limited to some');
+    throw new AppError(
+      "forbidden",
+      'the API key lacks the scope "admin" for all queues: it is limited to some',
+    );
   }
   await next();
 };

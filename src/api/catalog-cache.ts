@@ -14,7 +14,7 @@ const keys = new StaleCache<KeyRecord>(TIMES, clock.now);
 
 /** The queue of a name; null: there is none. Throws AppError where the catalog fails and nothing is known. */
 export function cachedQueue(env: Env, name: string): Promise<QueueConfig | null> {
-  return queues.get(name, () => callCatalog(env, (catalog) => catalog.queue(name)));
+  return queues.get(name, () => callCatalog(env, (catalog) => catalog.queueByName(name)));
 }
 
 /** The queue that a task id names; null: there is none (any more). */

@@ -41,7 +41,9 @@ export function checkCallback(
   const inherited = queue?.callback?.retry?.backoff ?? CALLBACK_BACKOFF;
   const noUrl = url === undefined && queue !== null && queue.callback?.url === undefined;
   return [
-    ...(noUrl ? [{ path: "callback.url", message: "expected a URL where the queue has none, got nothing" }] : []),
+    ...(noUrl
+      ? [{ path: "callback.url", message: "expected a URL where the queue has none, got nothing" }]
+      : []),
     ...(url === undefined ? [] : checkUrl(url, "callback.url", rules)),
     ...(headers === undefined ? [] : checkHeaders(headers, "callback.headers").issues),
     ...(retry === undefined ? [] : checkPolicy(retry, "callback.retry", inherited)),

@@ -46,7 +46,8 @@ export function checkHeaders(headers: Record<string, string>, path: string): Che
     count += 1;
     bytes += name.length + value.length;
   }
-  if (count > MAX_HEADERS) issues.push({ path, message: `expected at most ${MAX_HEADERS} headers, got ${count}` });
+  if (count > MAX_HEADERS)
+    issues.push({ path, message: `expected at most ${MAX_HEADERS} headers, got ${count}` });
   if (bytes > MAX_HEADER_BYTES) {
     const message = `expected at most ${MAX_HEADER_BYTES} bytes of names and values, got ${bytes}`;
     issues.push({ path, message });

@@ -17,7 +17,8 @@ export async function readCursor(cursor: string, filters: CursorFilters, secret:
   const before = cursor.slice(0, at);
   const mac = fromBase64Url(cursor.slice(at + 1));
   const valid =
-    mac !== null && (await crypto.subtle.verify("HMAC", await keyOf(secret), mac, signedBytes(before, filters)));
+    mac !== null &&
+    (await crypto.subtle.verify("HMAC", await keyOf(secret), mac, signedBytes(before, filters)));
   if (at > 0 && valid) return before;
   const message = "expected a next_cursor of a list with the same filters, got another text";
   throw new AppError("invalid_cursor", message, { errors: [{ path: "cursor", message }] });
@@ -32,7 +33,10 @@ async function keyOf(secret: string): Promise<CryptoKey> {
   if (signing?.secret !== secret) {
     const bytes = new TextEncoder().encode(`cursor:${secret}`);
     const algorithm = { name: "HMAC", hash: "SHA-256" };
-    signing = { secret, key: await crypto.subtle.importKey("raw", bytes, algorithm, false, ["sign", "verify"]) };
+    signing = {
+      secret,
+      key: await crypto.subtle.importKey("raw", bytes, algorithm, false, ["sign", "verify"]),
+    };
   }
   return signing.key;
 }

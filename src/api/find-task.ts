@@ -2,8 +2,8 @@ import { parseTaskId } from "../core/id.ts";
 import type { QueueConfig, Refusal } from "../core/messages.ts";
 import { shardName } from "../core/queue-shards.ts";
 import { QUEUE_NAME } from "../schema/task.ts";
-import { AppError } from "./app-error.ts";
 import type { AppContext } from "./app-env.ts";
+import { AppError } from "./app-error.ts";
 import { mayUse } from "./auth.ts";
 import { cachedQueue, cachedQueueByRef } from "./catalog-cache.ts";
 

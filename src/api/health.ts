@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { DEFAULT_QUEUE } from "../schema/task.ts";
-import { AppError } from "./app-error.ts";
 import { type AppEnv, callCatalog } from "./app-env.ts";
+import { AppError } from "./app-error.ts";
 import { rulesOf } from "./tasks.ts";
 
 /** Liveness and readiness; both without a key. */
@@ -12,6 +12,6 @@ health.get("/healthz", (c) => c.json({ status: "ok" }));
 health.get("/readyz", async (c) => {
   if (!c.env.REDRIVE_API_KEY) throw new AppError("not_configured", "REDRIVE_API_KEY is not set");
   rulesOf(c.env);
-  await callCatalog(c.env, (catalog) => catalog.queue(DEFAULT_QUEUE));
+  await callCatalog(c.env, (catalog) => catalog.queueByName(DEFAULT_QUEUE));
   return c.json({ status: "ok" });
 });

@@ -2,8 +2,8 @@ import { Hono } from "hono";
 import type { KeyRecord } from "../catalog/catalog-api.ts";
 import { KeyRequest, type KeyView } from "../schema/key.ts";
 import { MAX_SETTINGS_BYTES } from "../schema/limits.ts";
-import { AppError } from "./app-error.ts";
 import { type AppEnv, callCatalog, catalogStub } from "./app-env.ts";
+import { AppError } from "./app-error.ts";
 import { needs, needsAllQueues } from "./auth.ts";
 import { forgetKey } from "./catalog-cache.ts";
 import { refused } from "./find-task.ts";
@@ -19,7 +19,9 @@ keys.post("/v1/keys", needs("admin"), needsAllQueues, async (c) => {
   const answer = await catalogStub(c.env)
     .createKey(request)
     .catch((cause: unknown) => {
-      throw new AppError("unavailable", "storage did not answer; list the keys before you try again", { cause });
+      throw new AppError("unavailable", "storage did not answer; list the keys before you try again", {
+        cause,
+      });
     });
   if (!answer.ok) throw refused(answer);
   forgetKey(answer.key.id);

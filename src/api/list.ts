@@ -10,7 +10,13 @@ import { mergePages } from "./merge-pages.ts";
 
 /** One page of tasks, newest first, over all shards of a queue, or of all queues that the caller may see. */
 export async function listTasks(c: AppContext, query: TaskQuery): Promise<TaskList> {
-  const { queue = null, state = null, label = null, target = null, created_after: createdAfter = null } = query;
+  const {
+    queue = null,
+    state = null,
+    label = null,
+    target = null,
+    created_after: createdAfter = null,
+  } = query;
   const filters = { queue, state, label, target, createdAfter };
   const secret = c.env.REDRIVE_API_KEY ?? "";
   const before = query.cursor === undefined ? null : await readCursor(query.cursor, filters, secret);

@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { AppError, problemOf } from "./app-error.ts";
 import type { AppContext, AppEnv } from "./app-env.ts";
+import { AppError, PROBLEM_KINDS, problemOf } from "./app-error.ts";
 import { methodsOf } from "./routes.ts";
 
 /** Gives every request its id, and every answer the header that tells it. */
@@ -14,7 +14,9 @@ export const withRequestId: MiddlewareHandler<AppEnv> = async (c, next) => {
 
 /** Makes every problem+json answer. What is not an AppError is our fault: logged, and not shown. */
 export function answerProblem(error: unknown, c: AppContext): Response {
-  const known = error instanceof AppError ? error : internal(error, c);
+  const known = error instanceof AppError ? error : internal();
+  if (known !== error || known.cause !== undefined)
+    logFailure(known, known === error ? known.cause : error, c);
   const problem = problemOf(known, c.get("requestId"));
   return c.body(JSON.stringify(problem), problem.status as ContentfulStatusCode, {
     ...known.headers,
@@ -32,10 +34,15 @@ export function answerNoRoute(c: AppContext): Response {
   return answerProblem(new AppError("method_not_allowed", detail, { headers: { allow } }), c);
 }
 
-function internal(error: unknown, c: AppContext): AppError {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  const requestId = c.get("requestId");
-  const line = { event: "request_failed", request_id: requestId, method: c.req.method, path: c.req.path };
-  console.error(JSON.stringify({ ...line, error: message, stack }));
+function internal(): AppError {
   return new AppError("internal", "something went wrong on our side; quote request_id when you report it");
+}
+
+function logFailure(problem: AppError, cause: unknown, c: AppContext): void {
+  if (PROBLEM_KINDS[problem.code].status < 500) return;
+  const { message, stack } = cause instanceof Error ? cause : new Error(String(cause));
+  const request = { request_id: c.get("requestId"), method: c.req.method, path: c.req.path };
+  console.error(
+    JSON.stringify({ event: "request_failed", code: problem.code, ...request, error: message, stack }),
+  );
 }

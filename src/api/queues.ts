@@ -6,8 +6,8 @@ import type { Env } from "../env.ts";
 import { MAX_SETTINGS_BYTES } from "../schema/limits.ts";
 import { QueueSettings } from "../schema/queue.ts";
 import { QueueName } from "../schema/task.ts";
+import { type AppContext, type AppEnv, callCatalog, callShard, catalogStub } from "./app-env.ts";
 import { AppError, invalidRequest } from "./app-error.ts";
-import { type AppContext, type AppEnv, callCatalog, callShard, catalogStub, problemOfCall } from "./app-env.ts";
 import { mayUse, needs } from "./auth.ts";
 import { forgetQueue, rememberQueue } from "./catalog-cache.ts";
 import { checkQueueSettings } from "./check-call.ts";
@@ -46,7 +46,7 @@ queues.get("/v1/queues/:name", needs("read"), async (c) => {
 queues.delete("/v1/queues/:name", needs("admin"), async (c) => {
   const name = c.req.param("name");
   if (!mayUse(c, name)) throw noQueue(name);
-  const queue = await callCatalog(c.env, (catalog) => catalog.queue(name));
+  const queue = await callCatalog(c.env, (catalog) => catalog.queueByName(name));
   if (queue === null) throw noQueue(name);
   // Goes on when the client leaves: a deletion that breaks off leaves shards closed until it is asked for again.
   const deleting = callCatalog(c.env, (catalog) => catalog.deleteQueue(name));
@@ -96,10 +96,10 @@ async function spread(env: Env, queue: QueueConfig): Promise<void> {
   try {
     await onAllShards(env, queue, (shard) => shard.configure(queue));
   } catch (cause) {
-    const problem = problemOfCall(cause);
-    if (!(problem instanceof AppError)) throw problem;
-    const detail = "the queue was changed, but not all of its shards could be told; send the same request again";
-    throw new AppError(problem.code, detail, { cause });
+    if (!(cause instanceof AppError)) throw cause;
+    const detail =
+      "the queue was changed, but not all of its shards could be told; send the same request again";
+    throw new AppError(cause.code, detail, { cause });
   }
 }
 
@@ -119,5 +119,7 @@ function onAllShards<T>(
 function nameOf(given: string): string {
   const parsed = QueueName.safeParse(given);
   if (parsed.success) return parsed.data;
-  throw invalidRequest([{ path: "name", message: parsed.error.issues[0]?.message ?? "expected a queue name" }]);
+  throw invalidRequest([
+    { path: "name", message: parsed.error.issues[0]?.message ?? "expected a queue name" },
+  ]);
 }

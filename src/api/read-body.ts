@@ -11,7 +11,11 @@ const YAML_TYPES = ["application/yaml", "application/x-yaml", "text/yaml"];
  * `unsupported_media_type`, `body_too_large` (over `maxBytes`; YAML over MAX_SETTINGS_BYTES), `malformed_body` with
  * the place, or `invalid_request` where the value is nested too deep.
  */
-export async function readBody(request: Request, maxBytes: number, options = { yaml: false }): Promise<unknown> {
+export async function readBody(
+  request: Request,
+  maxBytes: number,
+  options = { yaml: false },
+): Promise<unknown> {
   const type = mediaType(request.headers, options.yaml);
   const isYaml = type !== "application/json";
   const text = decode(await readBytes(request, isYaml ? Math.min(maxBytes, MAX_SETTINGS_BYTES) : maxBytes));
@@ -82,7 +86,8 @@ function parseJson(text: string): unknown {
     return JSON.parse(text);
   } catch (cause) {
     const { offset, line, column } = findJsonFault(text);
-    const came = offset === text.length ? "the end of the text" : JSON.stringify(text.slice(offset, offset + 12));
+    const came =
+      offset === text.length ? "the end of the text" : JSON.stringify(text.slice(offset, offset + 12));
     const message = `expected JSON, got ${came} at line ${line} column ${column} (position ${offset})`;
     throw new AppError("malformed_body", message, { cause, errors: [{ path: "", message }] });
   }

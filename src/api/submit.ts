@@ -4,8 +4,8 @@ import { shardName } from "../core/queue-shards.ts";
 import type { Env } from "../env.ts";
 import { type RunPorts, runGrant } from "../runner/run-grant.ts";
 import { runPorts } from "../runner/run-ports.ts";
-import { AppError } from "./app-error.ts";
 import { callShard } from "./app-env.ts";
+import { AppError } from "./app-error.ts";
 import { forgetQueue } from "./catalog-cache.ts";
 import type { RoutedTask } from "./task-from-request.ts";
 

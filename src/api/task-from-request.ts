@@ -16,11 +16,15 @@ import { requestHash } from "./request-hash.ts";
 /** The longest timeout of an attempt that the Worker which took the task in may make itself. */
 const EDGE_TIMEOUT_MS = 20_000;
 
+const BODY_DESCRIPTION = "Any JSON value; a string is sent as it is, anything else as JSON";
+
 /**
  * A task as `TaskRequest` describes it, its body taken as it is: `readBody` has found it to be plain JSON, and a
  * second walk would rebuild it field by field, without a field named `__proto__`.
  */
-export const SubmittedTask = TaskRequest.safeExtend({ body: z.custom<z.core.util.JSONType>().optional() });
+export const SubmittedTask = TaskRequest.safeExtend({
+  body: z.custom<z.core.util.JSONType>().optional().meta({ description: BODY_DESCRIPTION }),
+});
 export type SubmittedTask = z.infer<typeof SubmittedTask>;
 
 /** What a request needs around it to become a task. */
@@ -45,7 +49,10 @@ export interface RoutedTask {
  * Makes a task of a parsed request: the one place where the wire's names end. Throws AppError `invalid_request` that
  * names every wrong place, or `body_too_large`.
  */
-export async function taskFromRequest(request: SubmittedTask, situation: SubmitSituation): Promise<RoutedTask> {
+export async function taskFromRequest(
+  request: SubmittedTask,
+  situation: SubmitSituation,
+): Promise<RoutedTask> {
   const { queue, now, random } = situation;
   const { call, origin } = callFrom(request, situation);
   const key = request.idempotency_key ?? null;

@@ -1,5 +1,4 @@
 import { Hono } from "hono";
-import { z } from "zod";
 import { clock } from "../clock.ts";
 import type { OperateAction, SubmitResult } from "../core/messages.ts";
 import type { AddressRules } from "../core/target-url.ts";
@@ -7,8 +6,8 @@ import { addressRulesOf, type Env } from "../env.ts";
 import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../schema/limits.ts";
 import type { Problem } from "../schema/problem.ts";
 import { BatchRequest, type TaskAccepted, TaskQuery } from "../schema/task.ts";
-import { AppError, invalidRequest, problemOf } from "./app-error.ts";
 import { type AppContext, type AppEnv, callShard } from "./app-env.ts";
+import { AppError, invalidRequest, problemOf } from "./app-error.ts";
 import { mayUse, needs } from "./auth.ts";
 import { cachedQueue } from "./catalog-cache.ts";
 import { isTraceparent } from "./check-headers.ts";
@@ -16,19 +15,12 @@ import { noQueue, refused, shardOfTask } from "./find-task.ts";
 import { listTasks } from "./list.ts";
 import { parse } from "./parse.ts";
 import { readBody } from "./read-body.ts";
+import { RetryQuery } from "./retry-query.ts";
 import { type Submission, submit } from "./submit.ts";
 import { SubmittedTask, taskFromRequest } from "./task-from-request.ts";
 
 /** How many tasks of one request have their first attempt made by it: its connections are few. */
 const MAX_EDGE_TASKS = 5;
-
-/** Filters and switches of `POST /v1/tasks/{id}/retry`. */
-export const RetryQuery = z.strictObject({
-  force: z
-    .enum(["true", "false"])
-    .default("false")
-    .meta({ description: "`true`: a task that succeeded starts a new round too" }),
-});
 
 /** Submit, read, list and operate tasks. */
 export const tasks = new Hono<AppEnv>();
@@ -43,7 +35,10 @@ tasks.post("/v1/tasks", needs("submit"), async (c) => {
 
 tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {
   if (c.req.header("idempotency-key") !== undefined) {
-    throw new AppError("invalid_request", "a batch takes no Idempotency-Key: set idempotency_key in each task");
+    throw new AppError(
+      "invalid_request",
+      "a batch takes no Idempotency-Key: set idempotency_key in each task",
+    );
   }
   const batch = parse(BatchRequest, await readBody(c.req.raw, MAX_BATCH_BYTES));
   const results: ({ task: TaskAccepted } | { problem: Problem })[] = [];
@@ -116,7 +111,9 @@ function withKey(request: SubmittedTask, headerKey: string | undefined): Submitt
   const { idempotency_key: key = headerKey } = request;
   const path = "idempotency_key";
   if (key !== headerKey) {
-    throw invalidRequest([{ path, message: "expected the same key as in the header Idempotency-Key, got another" }]);
+    throw invalidRequest([
+      { path, message: "expected the same key as in the header Idempotency-Key, got another" },
+    ]);
   }
   return { ...request, idempotency_key: parse(SubmittedTask.shape.idempotency_key, key) };
 }

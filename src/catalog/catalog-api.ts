@@ -31,7 +31,8 @@ export type DoneAnswer = { ok: true } | Refusal;
 
 /** What the catalog answers the API and the shards. All but `createKey` and `rotateSecret` may be repeated. */
 export interface CatalogApi extends CatalogPort {
-  queue(name: string): Promise<QueueConfig | null>;
+  /** `queue` itself is taken: every stub has a method of that name of its own. */
+  queueByName(name: string): Promise<QueueConfig | null>;
   /** All queues, by name. */
   queues(): Promise<QueueConfig[]>;
   /** Makes the queue, or replaces all its settings; the number of shards never changes. */

@@ -52,7 +52,7 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
     if (this.#queues.byName(DEFAULT_QUEUE) === null) this.#create(DEFAULT_QUEUE, QueueSettings.parse({}));
   }
 
-  async queue(name: string): Promise<QueueConfig | null> {
+  async queueByName(name: string): Promise<QueueConfig | null> {
     return this.#queues.byName(name);
   }
 

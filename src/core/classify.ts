@@ -110,7 +110,7 @@ function parsedOnce(text: string | null): () => Value {
 }
 
 function parse(text: string | null): Value {
-  if (text === null) return null;
+  if (text === null || text === "") return null;
   try {
     return JSON.parse(text);
   } catch {

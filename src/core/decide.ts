@@ -55,7 +55,7 @@ export function decide(input: DecideInput, random: () => number): Decision {
   const conditions = policy.conditions.map((when) => ({ when }));
   const condition = firstMatch("conditions", conditions, inquiry);
   if (condition === null) return fail("permanent", note("conditions: none holds", inquiry));
-  return retry(input, null, note(condition.text, inquiry), random);
+  return retry(input, termsFor(input, null), note(condition.text, inquiry), random);
 }
 
 /**
@@ -69,7 +69,7 @@ export function decideCallback(input: DecideInput, random: () => number): Decisi
   if (outcome.errorType === "gone" || outcome.errorType === "invalid_request") {
     return fail("permanent", "table");
   }
-  return retry(input, null, "table", random);
+  return retry(input, input.policy, "table", random);
 }
 
 /** What the expressions of one decision share: what they are about, their steps, and which of them failed. */
@@ -123,13 +123,13 @@ function byRule(input: DecideInput, rule: Rule, text: string, random: () => numb
     case "hold":
       return { ...hold(input, rule.until ?? "signal", text), ...log };
     case "retry":
-      return { ...retry(input, rule, text, random), ...log };
+      return { ...retry(input, termsFor(input, rule), text, random), ...log };
   }
 }
 
 function byTable(input: DecideInput, text: string, random: () => number): Decision {
   if (input.outcome.faultClass === "permanent") return fail("permanent", text);
-  return retry(input, null, text, random);
+  return retry(input, termsFor(input, null), text, random);
 }
 
 function succeed(input: DecideInput, rule: string | null): Decision {
@@ -146,18 +146,27 @@ function hold(input: DecideInput, until: Until, rule: string): Decision {
   return { do: "hold", until, rule, log: !input.outcome.ok, faultClass: "conditional" };
 }
 
-function retry(input: DecideInput, rule: Rule | null, text: string, random: () => number): Decision {
+/** What a retry is bound by. */
+type Terms = Pick<Policy, "maxAttempts" | "backoff">;
+
+function retry(input: DecideInput, terms: Terms, rule: string, random: () => number): Decision {
   const { outcome, policy, attempt } = input;
-  if (attempt >= (rule?.max_attempts ?? policy.maxAttempts)) return fail("max_attempts", text, "transient");
-  const backoff = mergeBackoff(backoffFor(outcome, policy), rule?.backoff);
-  const plainMs = backoffDelayMs(backoff, attempt, input.previousDelayMs, random);
+  if (attempt >= terms.maxAttempts) return fail("max_attempts", rule, "transient");
+  const plainMs = backoffDelayMs(terms.backoff, attempt, input.previousDelayMs, random);
   const delayMs = withRetryAfter(plainMs, outcome.retryAfterMs, policy.maxRetryAfterMs, random);
-  if (input.now + delayMs >= input.expiresAt) return fail("max_age", text, "transient");
-  return { do: "retry", delayMs, rule: text, log: !outcome.ok, faultClass: "transient" };
+  if (input.now + delayMs >= input.expiresAt) return fail("max_age", rule, "transient");
+  return { do: "retry", delayMs, rule, log: !outcome.ok, faultClass: "transient" };
 }
 
-/** A conflict is about someone else's work, which does not end sooner for being asked less often: a fixed wait. */
-function backoffFor(outcome: Outcome, policy: Policy): BackoffPolicy {
+/**
+ * The policy's terms, with a rule's laid over. A conflict is about someone else's work, which does not end
+ * sooner for being asked less often: by default its wait is fixed.
+ */
+function termsFor({ outcome, policy }: DecideInput, rule: Rule | null): Terms {
   const isFixed = outcome.errorType === "conflict" && policy.backoffIsDefault;
-  return isFixed ? { ...policy.backoff, strategy: "fixed" } : policy.backoff;
+  const backoff: BackoffPolicy = isFixed ? { ...policy.backoff, strategy: "fixed" } : policy.backoff;
+  return {
+    maxAttempts: rule?.max_attempts ?? policy.maxAttempts,
+    backoff: mergeBackoff(backoff, rule?.backoff),
+  };
 }

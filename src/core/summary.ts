@@ -4,13 +4,13 @@ import { attemptsInRound } from "./task.ts";
 
 /** One sentence or two that say where a task stands and what comes next, for a person. */
 export function summarize(task: Task, waiting: WaitingOn | null, maxAttempts: number, now: number): string {
-  const last = task.history.findLast((attempt) => attempt.decision !== null);
+  const last = task.history.findLast((attempt) => attempt.decision !== null && attempt.round === task.round);
   const failed = last === undefined ? "" : `${failure(last, task, maxAttempts, now)} `;
   switch (task.state) {
     case "pending":
       return `${task.round > 1 ? `Round ${task.round}: ` : ""}${next(task, waiting, now)}`;
     case "running":
-      return `Attempt ${attemptsInRound(task)} of ${maxAttempts} is under way since ${ago(startOf(task), now)}: ${task.call.method} ${task.target}.`;
+      return `Attempt ${attemptsInRound(task)} of ${maxAttempts} is under way for ${span(now - startOf(task))}: ${task.call.method} ${task.target}.`;
     case "retrying":
       return `${failed}${next(task, waiting, now)}`;
     case "held":
@@ -26,11 +26,10 @@ export function summarize(task: Task, waiting: WaitingOn | null, maxAttempts: nu
 
 function failure(attempt: Attempt, task: Task, maxAttempts: number, now: number): string {
   const number = attempt.number - task.attemptsBefore;
-  const which =
-    number > 0 ? `Attempt ${number} of ${maxAttempts}` : `Attempt ${attempt.number} of an earlier round`;
   const endedAt = attempt.startedAt + (attempt.durationMs ?? 0);
-  const what = [attempt.status || null, attempt.errorType].filter((word) => word !== null).join(" ");
-  return `${which} failed ${ago(endedAt, now)} ago: ${what || "refused by a rule"} from ${task.target}.`;
+  const status = attempt.status ? `${attempt.status} ` : "";
+  const what = attempt.errorType ?? "refused by a rule";
+  return `Attempt ${number} of ${maxAttempts} failed ${span(now - endedAt)} ago: ${status}${what} from ${task.target}.`;
 }
 
 function next(task: Task, waiting: WaitingOn | null, now: number): string {
@@ -63,6 +62,8 @@ function why(task: Task): string {
       return "the target said not to retry";
     case "rule":
       return "a rule said so";
+    case "corrupt":
+      return "its stored form cannot be read";
     default:
       return "a retry would not help";
   }
@@ -82,10 +83,6 @@ function startOf(task: Task): number {
 
 function count(number: number, one: string, many = `${one}s`): string {
   return `${number} ${number === 1 ? one : many}`;
-}
-
-function ago(instant: number, now: number): string {
-  return span(now - instant);
 }
 
 /** A span as people say it: "3.1 s", "2 min 5 s", "1 h 4 min", "3 d 2 h". */

@@ -1,5 +1,4 @@
 import { MAX_HISTORY } from "../schema/limits.ts";
-import type { TaskState } from "../schema/task.ts";
 import type { Outcome } from "./classify.ts";
 import type { Decision } from "./decide.ts";
 import { HELD_LANE } from "./lane.ts";
@@ -82,14 +81,14 @@ function settle(
   const landed = { ...task, leaseUntil: null, settledLease: task.lease };
   if (task.state !== "running") return done(noteLate(landed, event.outcome, context.now));
   const { decision, outcome, response } = event;
-  const nextAt = decision.do === "retry" ? context.now + decision.delayMs : null;
+  const delayMs = decision.do === "retry" ? decision.delayMs : null;
   const settled: Task = {
     ...withResult(landed, outcome, {
-      faultClass: decision.do === "hold" ? "conditional" : outcome.faultClass,
+      faultClass: decision.faultClass,
       decision: decision.do,
       rule: decision.rule,
-      delayMs: decision.do === "retry" ? decision.delayMs : null,
-      nextAt,
+      delayMs,
+      nextAt: delayMs === null ? null : context.now + delayMs,
     }),
     response,
   };
@@ -103,7 +102,7 @@ function settle(
         ...settled,
         state: "retrying",
         lane: task.target,
-        dueAt: nextAt ?? context.now,
+        dueAt: context.now + decision.delayMs,
         trigger: "retry",
       });
     case "hold":
@@ -139,7 +138,7 @@ function cancel(task: Task, context: TransitionContext): Transition {
 function redrive(task: Task, event: Extract<TaskEvent, { type: "redrive" }>, now: number): Transition {
   if (task.state === "running" || (task.state === "succeeded" && !event.force)) return refused(task, "retry");
   if (!isFinal(task.state)) return done(goNow(task, "manual", now));
-  const kept = undelivered(task.callback) ? keptRound(task, now) : null;
+  const kept = undelivered(task.callback) ? keptRound(task, task.callback, now) : null;
   const attemptInFlight = task.leaseUntil !== null && task.callback?.state !== "running";
   return {
     ok: true,
@@ -222,12 +221,12 @@ function noteLate(task: Task, outcome: Outcome, now: number): Task {
 }
 
 /** The ended round, as the row that delivers its callback while the task itself starts a new round. */
-function keptRound(task: Task, now: number): Task {
-  const delivering = task.callback?.state === "running";
+function keptRound(task: Task, callback: Callback, now: number): Task {
+  const delivering = callback.state === "running";
   return {
     ...task,
     id: keptRoundId(task.id, task.round),
-    lane: delivering ? null : (task.callback?.lane ?? null),
+    lane: delivering ? null : callback.lane,
     dueAt: delivering ? task.dueAt : Math.max(task.dueAt, now),
     leaseUntil: delivering ? task.leaseUntil : null,
   };
@@ -240,7 +239,8 @@ export function keptRoundId(id: string, round: number): string {
 
 /** The task that a row belongs to: its own id, or that of the task whose ended round it keeps. */
 export function ownerId(id: string): string {
-  return id.split("~", 1)[0] ?? id;
+  const end = id.indexOf("~");
+  return end === -1 ? id : id.slice(0, end);
 }
 
 function undelivered(callback: Callback | null): callback is Callback {
@@ -296,17 +296,16 @@ function done(task: Task): Transition {
   return { ok: true, task, kept: null };
 }
 
-const ALLOWED: Record<string, readonly TaskState[]> = {
-  admit: ["pending", "retrying"],
-  settle: ["running"],
-  release: ["running"],
-  cancel: ["pending", "running", "retrying", "held"],
-  retry: ["pending", "retrying", "held", "failed", "cancelled"],
-  resume: ["held"],
-  expire: ["pending", "retrying", "held"],
-};
+const NEEDED = {
+  admit: "pending or retrying with no call in flight",
+  settle: "running, or ended with its attempt still in flight",
+  release: "running",
+  cancel: "pending, running, retrying or held",
+  retry: "pending, retrying, held, failed or cancelled, or succeeded where it is forced",
+  resume: "held",
+  expire: "pending, retrying or held with its max_age over",
+} as const;
 
-function refused(task: Task, verb: string): Transition {
-  const allowed = (ALLOWED[verb] ?? []).join(", ");
-  return { ok: false, detail: `${verb} needs a task that is ${allowed}; ${task.id} is ${task.state}` };
+function refused(task: Task, verb: keyof typeof NEEDED): Transition {
+  return { ok: false, detail: `${verb} needs a task that is ${NEEDED[verb]}; ${task.id} is ${task.state}` };
 }

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { clock } from "../clock.ts";
 import { problem } from "./problem.ts";
-import { attemptOf, MAX_WAIT_MS, type Step, stepFor, TargetQuery } from "./script.ts";
+import { attemptOf, hangMs, type Step, stepFor, TargetQuery } from "./script.ts";
 
 /** Statuses whose answers have no body. */
 const BODILESS = [204, 205, 304];
@@ -18,7 +18,8 @@ export async function answerByScript(context: Context): Promise<Response> {
   }
   const attempt = attemptOf(context.req.header("redrive-attempt"));
   const step = stepFor(query.data.script, attempt);
-  const waitMs = step === "timeout" ? MAX_WAIT_MS : query.data.delay;
+  const waitMs =
+    step === "timeout" ? hangMs(context.req.header("redrive-deadline"), clock.now()) : query.data.delay;
   if (waitMs > 0) await clock.wait(waitMs);
   return step === "reset" ? cutShort() : answer(step === "timeout" ? 504 : step, attempt, query.data);
 }
@@ -34,7 +35,7 @@ function answer(status: Exclude<Step, string>, attempt: number, query: TargetQue
   return new Response(BODILESS.includes(status) ? null : body, { status, headers });
 }
 
-/** An answer whose connection breaks within its body: a Worker cannot break one before its headers. */
+/** An answer whose body fails: the runtime then breaks the connection, workerd before it has sent the headers. */
 function cutShort(): Response {
   let isBegun = false;
   const body = new ReadableStream<Uint8Array>({

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { build, stop } from "esbuild";
 import { StartError } from "./start-error.ts";
 
 /** The Worker's entry, as wrangler.toml names it too. */
@@ -27,5 +27,7 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
     });
   } catch (error) {
     throw new StartError(`The bundle could not be built. ${(error as Error).message}`, { cause: error });
+  } finally {
+    await stop(); // Else its helper process would stay as long as the server.
   }
 }

@@ -4,14 +4,14 @@ import type { TaskView } from "../schema/task.ts";
 export interface Output {
   write(text: string): unknown;
   isTTY?: boolean;
+  /** 0 or missing: not known. */
   columns?: number;
 }
 
 /** One line of the table. */
 export interface Row {
   name: string;
-  /** null: not submitted yet. */
-  task: TaskView | null;
+  task: TaskView;
 }
 
 const NAME_WIDTH = 18;
@@ -57,17 +57,16 @@ export class Screen {
 
   #tellChanges(rows: readonly Row[], elapsedMs: number): void {
     for (const row of rows) {
-      const change = `${row.task?.state} ${row.task?.attempt_count}`;
-      if (row.task === null || this.#shownByName.get(row.name) === change) continue;
+      const change = `${row.task.state} ${row.task.attempt_count}`;
+      if (this.#shownByName.get(row.name) === change) continue;
       this.#shownByName.set(row.name, change);
       this.#output.write(`${(elapsedMs / 1_000).toFixed(1).padStart(5)} s  ${this.#line(row)}\n`);
     }
   }
 
   #line({ name, task }: Row): string {
-    if (task === null) return name;
     const left = `${name.padEnd(NAME_WIDTH)}${this.#state(task)}`;
-    const room = (this.#output.columns ?? DEFAULT_COLUMNS) - NAME_WIDTH - STATE_WIDTH - 1;
+    const room = (this.#output.columns || DEFAULT_COLUMNS) - NAME_WIDTH - STATE_WIDTH - 1;
     return left + cut(task.summary, Math.max(room, 0));
   }
 

@@ -14,6 +14,7 @@ import { untilSignalled } from "./until-signalled.ts";
 /** The stories end within 6 s; beyond this something is wrong. */
 const PATIENCE_MS = 14_000;
 const POLL_MS = 120;
+const NAME_WIDTH = 18;
 const INTERRUPTED_STATUS = 130;
 
 interface Told {
@@ -27,11 +28,13 @@ async function demo(): Promise<number> {
   const interrupted = untilSignalled().then(() => INTERRUPTED_STATUS);
   const dataDir = await mkdtemp(join(tmpdir(), "redrive-demo-"));
   try {
-    const server = await launch(settingsFor(dataDir));
+    const server = await launch(settingsFor(dataDir), true);
+    const leaving = new AbortController();
     try {
       const ended = server.ended.then(() => 1);
-      return await Promise.race([tellStories(server), interrupted, ended]);
+      return await Promise.race([tellStories(server, leaving.signal), interrupted, ended]);
     } finally {
+      leaving.abort();
       await server.stop();
     }
   } catch (error) {
@@ -49,15 +52,16 @@ function settingsFor(dataDir: string) {
   return parsed.settings;
 }
 
-async function tellStories(server: RunningServer): Promise<number> {
+async function tellStories(server: RunningServer, signal: AbortSignal): Promise<number> {
   console.log(`Redrive listens on ${server.url}, its data in a temporary folder.\n`);
   const client = new RedriveClient(server);
   const stories = storiesOn(server.url, Date.now());
-  const accepted = await Promise.all(stories.map(({ task }) => client.submit(task)));
+  const accepted = await Promise.all(stories.map(({ task }) => client.submit(task, { signal })));
   const told = await watch(
     client,
     stories,
     accepted.map(({ id }) => id),
+    signal,
   );
   const callbacks = await readInbox(server);
   console.log(`\nCallbacks in the inbox:\n${told.map((one) => callbackLine(one, callbacks)).join("\n")}\n`);
@@ -67,11 +71,16 @@ async function tellStories(server: RunningServer): Promise<number> {
 }
 
 /** Shows the tasks until all are final and their callbacks delivered, or patience ends. */
-async function watch(client: RedriveClient, stories: Story[], ids: string[]): Promise<Told[]> {
+async function watch(
+  client: RedriveClient,
+  stories: Story[],
+  ids: string[],
+  signal: AbortSignal,
+): Promise<Told[]> {
   const screen = new Screen(process.stdout, (process.env.NO_COLOR ?? "") === "");
   const startedAt = Date.now();
   for (;;) {
-    const tasks = await Promise.all(ids.map((id) => client.get(id)));
+    const tasks = await Promise.all(ids.map((id) => client.get(id, { signal })));
     const told = stories.flatMap((story, i) => tasks.slice(i, i + 1).map((task) => ({ story, task })));
     const elapsedMs = Date.now() - startedAt;
     screen.show(
@@ -79,7 +88,7 @@ async function watch(client: RedriveClient, stories: Story[], ids: string[]): Pr
       elapsedMs,
     );
     if (tasks.every(isOver) || elapsedMs > PATIENCE_MS) return told;
-    await delay(POLL_MS);
+    await delay(POLL_MS, undefined, { signal });
   }
 }
 
@@ -94,8 +103,8 @@ async function readInbox(server: RunningServer): Promise<InboxCallback[]> {
 
 function callbackLine({ story, task }: Told, callbacks: readonly InboxCallback[]): string {
   const callback = callbacks.find(({ task_id }) => task_id === task.id);
-  if (callback === undefined) return `  ${story.name.padEnd(18)}none`;
+  if (callback === undefined) return `  ${story.name.padEnd(NAME_WIDTH)}none`;
   const signature = callback.verified ? "signature verified" : "SIGNATURE DOES NOT HOLD";
   const attempts = `${task.attempt_count} ${task.attempt_count === 1 ? "attempt" : "attempts"}`;
-  return `  ${story.name.padEnd(18)}${(callback.type ?? "").padEnd(16)}${attempts.padEnd(12)}${signature}`;
+  return `  ${story.name.padEnd(NAME_WIDTH)}${(callback.type ?? "").padEnd(16)}${attempts.padEnd(12)}${signature}`;
 }

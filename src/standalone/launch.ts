@@ -26,32 +26,38 @@ export interface RunningServer extends ServerSecrets {
 }
 
 /**
- * Locks the data folder, builds the bundle into it and starts workerd on it.
+ * Locks the data folder, builds the bundle into it and starts workerd on it; `isQuiet` drops what it logs.
  * Throws a StartError, with nothing left running or locked, where any of it fails.
  */
-export async function launch(settings: Settings): Promise<RunningServer> {
+export async function launch(settings: Settings, isQuiet = false): Promise<RunningServer> {
   await makeFolders(settings.dataDir);
   const lock = await lockFolder(settings.dataDir);
   try {
-    return await launchLocked(settings, lock);
+    return await launchLocked(settings, lock, isQuiet);
   } catch (error) {
     lock.release();
     throw error;
   }
 }
 
-async function launchLocked(settings: Settings, lock: FolderLock): Promise<RunningServer> {
+async function launchLocked(settings: Settings, lock: FolderLock, isQuiet: boolean): Promise<RunningServer> {
   const { dataDir, host } = settings;
   const secrets = await loadSecrets(settings);
   const environment = environmentOf(settings, secrets);
   await bundle(settings.entry ?? DEFAULT_ENTRY, join(dataDir, BUNDLE_PATH));
   await writeConfig(settings, Object.keys(environment));
-  const workerd = spawnWorkerd({ dataDir, configPath: CONFIG_PATH, environment, lockFd: lock.workerdFd });
-  const port = await workerd.listening;
-  if (port === null) throw notStarted(settings, await stopped(workerd));
-  const url = `http://${hostAndPort(host, port)}`;
-  lock.note({ pid: workerd.pid, url });
-  return { ...secrets, url, pid: workerd.pid, ...lifeOf(workerd, lock) };
+  const lockFd = lock.workerdFd;
+  const workerd = spawnWorkerd({ dataDir, configPath: CONFIG_PATH, environment, lockFd, isQuiet });
+  try {
+    const port = await workerd.listening;
+    if (port === null) throw notStarted(settings, await workerd.exited);
+    const url = `http://${hostAndPort(host, port)}`;
+    lock.note({ pid: workerd.pid, url });
+    return { ...secrets, url, pid: workerd.pid, ...lifeOf(workerd, lock) };
+  } catch (error) {
+    await stopped(workerd);
+    throw error;
+  }
 }
 
 function lifeOf(workerd: Workerd, lock: FolderLock): Pick<RunningServer, "ended" | "stop"> {

@@ -2,11 +2,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { z } from "zod";
 import { HTTP_SOCKET } from "./config.ts";
+import { StartError } from "./start-error.ts";
 
 /** What is kept of workerd's last words. */
 const MAX_TAIL_LENGTH = 4_096;
 const CONTROL_FD = 3;
+const require = createRequire(import.meta.url);
 
 /** A workerd process. */
 export interface Workerd {
@@ -35,25 +38,31 @@ export interface WorkerdOptions {
   environment: Record<string, string>;
   /** Inherited, so that the folder stays locked as long as the process lives. */
   lockFd: number;
+  /** Keeps what it logs from our own stdout and stderr. */
+  isQuiet: boolean;
 }
 
 /**
  * Starts workerd in a session of its own, so that Ctrl-C reaches only the launcher, which then ends it in
  * good order; and a guardian that ends it where the launcher dies without doing so.
+ * Throws a StartError where the binary is not installed.
  */
 export function spawnWorkerd(options: WorkerdOptions): Workerd {
   const child = spawn(workerdPath(), ["serve", options.configPath, `--control-fd=${CONTROL_FD}`], {
     cwd: options.dataDir,
     env: options.environment,
     detached: true,
-    stdio: ["ignore", "inherit", "pipe", "pipe", options.lockFd],
+    stdio: ["ignore", options.isQuiet ? "ignore" : "inherit", "pipe", "pipe", options.lockFd],
   });
   const stderr = new LastWords();
   child.stderr?.setEncoding("utf8").on("data", (text: string) => stderr.add(text));
   const exited = exitOf(child, stderr);
   if (child.pid !== undefined) guard(child.pid, exited);
   const port = portOf(child.stdio[CONTROL_FD] as Readable);
-  port.then((found) => found !== null && stderr.forward());
+  port.then(
+    (found) => found !== null && !options.isQuiet && stderr.forward(),
+    () => {}, // Whoever awaits `listening` gets it.
+  );
   return {
     pid: child.pid ?? 0,
     listening: Promise.race([port, exited.then(() => null)]),
@@ -78,11 +87,14 @@ class LastWords {
   }
 }
 
-/** The binary for this platform: `bin/workerd` of the package is replaced by it at install, or finds it. */
+/** The binary itself, without the script that the package's `bin` may be. */
 function workerdPath(): string {
-  const path: unknown = createRequire(import.meta.url)("workerd").default;
-  if (typeof path !== "string") throw new Error("the package workerd does not name its binary");
-  return path;
+  try {
+    return z.string().parse(require("workerd").default);
+  } catch (error) {
+    const message = `workerd is not installed for ${process.platform} ${process.arch}. Run: npm ci`;
+    throw new StartError(message, { cause: error });
+  }
 }
 
 async function portOf(control: Readable): Promise<number | null> {

@@ -56,7 +56,7 @@ describe("compileExpression", () => {
   });
 
   test.each([
-    ["status =", 8, "unexpected character: '='"],
+    ["status =", 8, "unexpected character: ="],
     ["status == ", 11, "unexpected token: EOF"],
     ["status == 'x'", 1, "no such overload: int == string"],
     ["true && statsu == 503", 9, "unknown variable: statsu; known are status, error_type, error_code"],
@@ -75,7 +75,7 @@ describe("compileExpression", () => {
     ['body.split(",")[0] == "a"', 1, "split() is not available"],
     [`${"(".repeat(30)}true${")".repeat(30)}`, 25, "exceeded maxDepth (24)"],
     [`body in [${"1,".repeat(120)}1]`, 210, "exceeded maxListElements (100)"],
-    [`true${" && true".repeat(400)}`, 1_998, "exceeded maxAstNodes (500)"],
+    [`true${" && true".repeat(400)}`, 1, "exceeded maxAstNodes (500)"],
   ])("refuses %s at column %d: %s", (text, position, message) => {
     const compiled = compileExpression(text);
     expect(compiled).toMatchObject({ ok: false, position });
@@ -96,8 +96,8 @@ describe("compileExpression", () => {
   });
 
   test("cleans and cuts why it failed", () => {
-    const result = run("body[body.key] == 1", { key: `\n${"k".repeat(500)}` });
-    expect(result).toEqual({ failed: `no such key: ${"k".repeat(63)}` });
+    const result = run("body[body.key] == 1", { key: `a\n${"k".repeat(500)}` });
+    expect(result).toEqual({ failed: `no such key: a ${"k".repeat(62)}` });
   });
 
   test("parses no body that the expression does not ask for", () => {
@@ -147,7 +147,10 @@ describe("compileExpression", () => {
     fc.assert(
       fc.property(texts, fc.jsonValue(), (text, body) => {
         const compiled = compileExpression(text);
-        if (!compiled.ok) return expect(compiled.position).toBeGreaterThanOrEqual(1);
+        if (!compiled.ok) {
+          expect(compiled.position).toBeGreaterThanOrEqual(1);
+          return;
+        }
         const result = compiled.run(build({ body: () => body as Value }));
         expect(typeof result === "boolean" || typeof result.failed === "string").toBe(true);
       }),

@@ -56,7 +56,12 @@ describe("differences", () => {
     ],
     ["no callback", { callback: null }, {}, 'expected callback "delivered", got null'],
     ["another's callback", {}, { task_id: "tsk_2" }, "expected a signature that holds true, got false"],
-    ["a callback of another type", {}, { type: "task.failed" }, 'got ["task.failed"]'],
+    [
+      "a callback of another type",
+      {},
+      { type: "task.failed" },
+      'expected a callback of type ["task.succeeded"], got ["task.failed"]',
+    ],
     ["a bad signature", {}, { verified: false }, "expected a signature that holds true, got false"],
     [
       "no wait",

@@ -3,6 +3,7 @@ import { Webhook } from "standardwebhooks";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Env } from "../../src/env.ts";
 import { sandboxRoutes } from "../../src/sandbox/routes.ts";
+import { hangMs } from "../../src/sandbox/script.ts";
 
 const env = rawEnv as unknown as Env;
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -36,6 +37,10 @@ describe("/target", () => {
     expect((await get(path, { "redrive-attempt": "2" })).headers.get("retry-after")).toBeNull();
   });
 
+  test("takes a duration without a unit for milliseconds", async () => {
+    expect((await get("/target?script=503&retry_after=3000")).headers.get("retry-after")).toBe("3");
+  });
+
   test("answers to every method with the body asked for", async () => {
     const response = await sandboxRoutes.request("/target?body=hello", { method: "DELETE" }, env);
 
@@ -56,6 +61,15 @@ describe("/target", () => {
 
     expect(response.status).toBe(204);
     expect(await response.text()).toBe("");
+  });
+
+  test("answers a timeout only after the caller's deadline", async () => {
+    const startedAt = performance.now();
+    const deadline = new Date(Date.now() - 950).toISOString();
+    const response = await get("/target?script=timeout", { "redrive-deadline": deadline });
+
+    expect(response.status).toBe(504);
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(995);
   });
 
   test("breaks off within the body for reset", async () => {
@@ -87,6 +101,18 @@ describe("/target", () => {
 
     expect(response.status).toBe(400);
     expect(await response.text()).toContain("scirpt");
+  });
+});
+
+describe("hangMs", () => {
+  test.each([
+    ["2026-11-23T10:00:05.000Z", 6_000],
+    ["2026-11-23T10:10:00.000Z", 30_000],
+    ["2026-11-23T09:00:00.000Z", 1_000],
+    ["soon", 30_000],
+    [undefined, 30_000],
+  ])("keeps a caller with deadline %s waiting for %i ms", (deadline, ms) => {
+    expect(hangMs(deadline, Date.parse("2026-11-23T10:00:00.000Z"))).toBe(ms);
   });
 });
 

@@ -1,0 +1,11 @@
+/** What the counters of this isolate stand at. */
+export interface Counters {
+  /** Rows written as the platform bills them: what statements report, and one for each alarm set. */
+  rowsWritten: number;
+  rowsRead: number;
+  alarmsSet: number;
+  /** Turns of the event loop in which an object wrote: the runtime commits each as one. */
+  commits: number;
+  /** Calls of objects, by class and method; an alarm that runs is one too. */
+  objectCalls: Record<string, number>;
+}

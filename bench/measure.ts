@@ -35,8 +35,8 @@ export async function throughput(run: TargetRun, submit: (n: number) => Promise<
 
 /** Tasks a second from `startAt` until everything that the run owes has arrived. Throws IncompleteError. */
 export async function tasksPerSecond(run: TargetRun, startAt: number): Promise<number> {
-  const { lastAt } = await finish(run);
-  return (run.plan.tasks * 1_000) / (lastAt - startAt);
+  const { finishedAt } = await finish(run);
+  return (run.plan.tasks * 1_000) / (finishedAt - startAt);
 }
 
 /** From submit to callback, at a steady rate in an open loop. */

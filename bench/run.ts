@@ -10,7 +10,6 @@ export interface RunPlan {
 
 /** What has reached the target in a run. Instants are monotonic milliseconds of the machine. */
 export interface RunCounts {
-  complete: boolean;
   calls: number;
   /** Tasks with a call that was answered 200. */
   succeeded: number;
@@ -18,8 +17,10 @@ export interface RunCounts {
   callbacks: number;
   /** Callbacks beyond the first of a task: at least once, not exactly once. */
   repeated: number;
-  /** When what completes the run last arrived. */
-  lastAt: number;
+  /** Tasks that have nothing left to come. */
+  finished: number;
+  /** When the last of them finished. */
+  finishedAt: number;
 }
 
 /** The calls and callbacks of one run, counted by task. */
@@ -29,14 +30,14 @@ export class Run {
   readonly callbackAt: Float64Array;
   readonly #callsOf: Uint32Array;
   readonly #counts: RunCounts = {
-    complete: false,
     calls: 0,
     succeeded: 0,
     callbacks: 0,
     repeated: 0,
-    lastAt: 0,
+    finished: 0,
+    finishedAt: 0,
   };
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Set<Waiter>();
 
   constructor(plan: RunPlan) {
     this.plan = plan;
@@ -51,8 +52,10 @@ export class Run {
     const number = (this.#callsOf[n] ?? 0) + 1;
     this.#callsOf[n] = number;
     if (number <= this.plan.failures) return 503;
-    if (number === this.plan.failures + 1) counts.succeeded++;
-    if (!this.plan.callbacks) this.#note(counts.succeeded, at);
+    if (number === this.plan.failures + 1) {
+      counts.succeeded++;
+      if (!this.plan.callbacks) this.#finishOne(at);
+    }
     return 200;
   }
 
@@ -64,25 +67,32 @@ export class Run {
     }
     this.callbackAt[n] = at;
     this.#counts.callbacks++;
-    this.#note(this.#counts.callbacks, at);
+    this.#finishOne(at);
   }
 
-  /** Tells the counts once the run is complete, or as they are after `withinMs`. */
-  whenDone(withinMs: number, tell: (counts: RunCounts) => void): void {
-    const done = () => {
-      clearTimeout(timer);
-      this.#waiters.delete(done);
-      tell(this.#counts);
+  /** Tells the counts once so many tasks have finished, or as they are after `withinMs`. */
+  whenFinished(count: number, withinMs: number, tell: (counts: RunCounts) => void): void {
+    const waiter: Waiter = {
+      count,
+      done: () => {
+        clearTimeout(timer);
+        this.#waiters.delete(waiter);
+        tell(this.#counts);
+      },
     };
-    const timer = setTimeout(done, withinMs);
-    this.#waiters.add(done);
-    if (this.#counts.complete) done();
+    const timer = setTimeout(waiter.done, withinMs);
+    this.#waiters.add(waiter);
+    if (this.#counts.finished >= count) waiter.done();
   }
 
-  #note(finished: number, at: number): void {
-    if (this.#counts.complete) return;
-    this.#counts.lastAt = at;
-    this.#counts.complete = finished === this.plan.tasks;
-    if (this.#counts.complete) for (const done of [...this.#waiters]) done();
+  #finishOne(at: number): void {
+    const finished = ++this.#counts.finished;
+    this.#counts.finishedAt = at;
+    for (const waiter of [...this.#waiters]) if (finished >= waiter.count) waiter.done();
   }
+}
+
+interface Waiter {
+  count: number;
+  done(): void;
 }

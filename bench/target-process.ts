@@ -22,6 +22,8 @@ export interface TargetRun {
   plan: RunPlan;
   callUrl(n: number): string;
   callbackUrl(n: number): string;
+  /** Waits until so many tasks have finished, or for `withinMs`; tells what has arrived. */
+  finished(count: number, withinMs: number): Promise<RunCounts>;
   /** Waits until everything has arrived. Throws IncompleteError where something is missing after `withinMs`. */
   complete(withinMs: number): Promise<RunCounts>;
   /** When each task's callback arrived, in monotonic milliseconds. */
@@ -59,14 +61,16 @@ export async function startTarget(): Promise<Target> {
 function targetRun(url: string, name: string, plan: RunPlan, connections: Connections): TargetRun {
   const get = async (what: string) =>
     JSON.parse((await connections.send("GET", `/runs/${name}/${what}`, {})).body);
+  const finished = (count: number, withinMs: number): Promise<RunCounts> => get(`${withinMs}/${count}`);
   return {
     plan,
     callUrl: (n) => `${url}/call/${name}/${n}`,
     callbackUrl: (n) => `${url}/callback/${name}/${n}`,
+    finished,
     complete: async (withinMs) => {
       for (let leftMs = withinMs; ; leftMs -= WAIT_STEP_MS) {
-        const counts: RunCounts = await get(String(Math.min(leftMs, WAIT_STEP_MS)));
-        if (counts.complete) return counts;
+        const counts = await finished(plan.tasks, Math.min(leftMs, WAIT_STEP_MS));
+        if (counts.finished === plan.tasks) return counts;
         if (leftMs <= WAIT_STEP_MS) throw new IncompleteError(missing(plan, counts, withinMs));
       }
     },

@@ -1,8 +1,8 @@
 /**
  * The loopback target, in a process of its own: answers the tasks' calls, receives their callbacks, and tells
  * what it has counted. Prints its port, and ends with its standard input. Control routes: `PUT /runs/<run>/<plan>`
- * begins a run, `GET /runs/<run>/<ms>` waits for its end but at most so long, `GET /runs/<run>/times` tells when
- * each callback arrived.
+ * begins a run, `GET /runs/<run>/<ms>/<count>` waits until so many tasks have finished but at most so long,
+ * `GET /runs/<run>/times` tells when each callback arrived.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -25,14 +25,15 @@ process.stdin.resume().once("end", () => process.exit(0));
 
 /** `/call/<run>/<n>` and `/callback/<run>/<n>`; all else is control. */
 function route(request: IncomingMessage, response: ServerResponse): void {
-  const [, kind = "", runName = "", rest = ""] = (request.url ?? "").split("/");
+  const [, kind = "", runName = "", rest = "", count = ""] = (request.url ?? "").split("/");
   const run = runs.get(runName);
   if (kind === "runs" && request.method === "PUT") begin(runName, rest, response);
   else if (run === undefined) answer(response, 404, "");
   else if (kind === "call") answerCall(run, Number(rest), response);
   else if (kind === "callback") answerCallback(run, Number(rest), response);
   else if (rest === "times") answer(response, 200, JSON.stringify([...run.callbackAt]));
-  else run.whenDone(Number(rest), (counts) => answer(response, 200, JSON.stringify(counts)));
+  else
+    run.whenFinished(Number(count), Number(rest), (counts) => answer(response, 200, JSON.stringify(counts)));
 }
 
 function begin(runName: string, plan: string, response: ServerResponse): void {

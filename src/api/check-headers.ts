@@ -41,7 +41,7 @@ export function checkHeaders(headers: Record<string, string>, path: string): Che
   for (const [name, value] of Object.entries(headers)) {
     const lower = name.toLowerCase();
     const message = headerFault(lower, value) ?? (Object.hasOwn(checked, lower) ? "is given twice" : null);
-    if (message !== null) issues.push({ path: path + pathText(["", name]), message });
+    if (message !== null) issues.push({ path: pathText([name], path), message });
     checked[lower] = value;
     count += 1;
     bytes += name.length + value.length;

@@ -1,8 +1,8 @@
 import { Hono } from "hono";
 import { DEFAULT_QUEUE } from "../schema/task.ts";
+import { rulesOf } from "./address-rules.ts";
 import { type AppEnv, callCatalog } from "./app-env.ts";
 import { AppError } from "./app-error.ts";
-import { rulesOf } from "./tasks.ts";
 
 /** Liveness and readiness; both without a key. */
 export const health = new Hono<AppEnv>();

@@ -25,14 +25,14 @@ export function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<
   throw invalidRequest(result.error.issues.flatMap(issuesOf));
 }
 
-/** A path as the API writes it: `retry.rules[0].when`, `headers["x y"]`; "" for the whole. */
-export function pathText(path: readonly PropertyKey[]): string {
+/** A path as the API writes it, below `start`: `retry.rules[0].when`, `headers["x y"]`; "" for the whole. */
+export function pathText(path: readonly PropertyKey[], start = ""): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === "number") return `${text}[${part}]`;
     const name = String(part);
     if (!/^[A-Za-z_$][\w$-]*$/.test(name)) return `${text}[${JSON.stringify(name)}]`;
     return text === "" ? name : `${text}.${name}`;
-  }, "");
+  }, start);
 }
 
 /** One issue for each unknown field, at the field itself; others as they are. */

@@ -6,6 +6,7 @@ import type { Env } from "../env.ts";
 import { MAX_SETTINGS_BYTES } from "../schema/limits.ts";
 import { QueueSettings } from "../schema/queue.ts";
 import { QueueName } from "../schema/task.ts";
+import { rulesOf } from "./address-rules.ts";
 import { type AppContext, type AppEnv, callCatalog, callShard, catalogStub } from "./app-env.ts";
 import { AppError, invalidRequest } from "./app-error.ts";
 import { mayUse, needs } from "./auth.ts";
@@ -15,7 +16,6 @@ import { findQueue, noQueue, refused } from "./find-task.ts";
 import { parse } from "./parse.ts";
 import { queueView, sumStats } from "./queue-view.ts";
 import { readBody } from "./read-body.ts";
-import { rulesOf } from "./tasks.ts";
 
 /** Make, read, change and delete queues. */
 export const queues = new Hono<AppEnv>();

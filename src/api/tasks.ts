@@ -1,11 +1,10 @@
 import { Hono } from "hono";
 import { clock } from "../clock.ts";
 import type { OperateAction, SubmitResult } from "../core/messages.ts";
-import type { AddressRules } from "../core/target-url.ts";
-import { addressRulesOf, type Env } from "../env.ts";
 import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../schema/limits.ts";
 import type { Problem } from "../schema/problem.ts";
 import { BatchRequest, type TaskAccepted, TaskQuery } from "../schema/task.ts";
+import { rulesOf } from "./address-rules.ts";
 import { type AppContext, type AppEnv, callShard } from "./app-env.ts";
 import { AppError, invalidRequest, problemOf } from "./app-error.ts";
 import { mayUse, needs } from "./auth.ts";
@@ -130,22 +129,5 @@ async function orProblem<T>(c: AppContext, run: () => Promise<T>): Promise<T | {
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     return { problem: problemOf(error, c.get("requestId")) };
-  }
-}
-
-let known: { env: Env; rules: AddressRules } | null = null;
-
-/** What targets may be, read once for each isolate. Throws AppError `not_configured` where the setting is wrong. */
-export function rulesOf(env: Env): AddressRules {
-  const same =
-    known?.env.REDRIVE_ALLOW_TARGETS === env.REDRIVE_ALLOW_TARGETS &&
-    known?.env.REDRIVE_OWN_HOSTS === env.REDRIVE_OWN_HOSTS;
-  if (known !== null && same) return known.rules;
-  try {
-    known = { env, rules: addressRulesOf(env) };
-    return known.rules;
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AppError("not_configured", `REDRIVE_ALLOW_TARGETS: ${why}`, { cause });
   }
 }

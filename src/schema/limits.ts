@@ -9,7 +9,7 @@ export const DAY_MS = 24 * HOUR_MS;
 export const MAX_ATTEMPTS = 100;
 /** The furthest a task may be put off by `delay` or `run_at`. */
 export const MAX_DELAY_MS = 30 * DAY_MS;
-export const MAX_AGE_MIN_MS = SECOND_MS;
+export const MAX_AGE_MIN_MS = 1_000;
 export const MAX_AGE_MAX_MS = 30 * DAY_MS;
 /** The longest wait between two attempts, and the most that a target's `Retry-After` may ask for. */
 export const MAX_INTERVAL_MS = 7 * DAY_MS;

@@ -1,0 +1,76 @@
+import { describe, expect, test } from "vitest";
+import { AppError } from "../../src/api/app-error.ts";
+import { parseYaml } from "../../src/api/yaml-text.ts";
+
+function problemOf(text: string): AppError {
+  try {
+    parseYaml(text);
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
+  throw new Error(`expected a refusal of ${text.slice(0, 80)}`);
+}
+
+describe("parseYaml", () => {
+  test("reads the policy of the documentation", () => {
+    const text = [
+      "retry:",
+      "  max_attempts: 3",
+      "  backoff: { strategy: exponential, initial_interval: 1s }",
+      "  conditions:",
+      '    - "status == 503"',
+      "  rules:",
+      '    - when: "error_type == timeout"',
+      "      do: retry",
+      "      log: true",
+    ].join("\n");
+    expect(parseYaml(text)).toEqual({
+      retry: {
+        max_attempts: 3,
+        backoff: { strategy: "exponential", initial_interval: "1s" },
+        conditions: ["status == 503"],
+        rules: [{ when: "error_type == timeout", do: "retry", log: true }],
+      },
+    });
+  });
+
+  test("expands a few aliases", () => {
+    expect(parseYaml("a: &x [1]\nb: *x")).toEqual({ a: [1], b: [1] });
+  });
+
+  test("refuses a text whose aliases would make a huge value", () => {
+    const levels = ["a: &a [x,x,x,x,x,x,x,x,x]"];
+    for (const [from, to] of ["ab", "bc", "cd", "de", "ef", "fg", "gh", "hi"]) {
+      levels.push(`${to}: &${to} [${Array(9).fill(`*${from}`).join(",")}]`);
+    }
+    expect(problemOf(levels.join("\n")).code).toBe("malformed_body");
+  });
+
+  test("refuses nesting that would exhaust the stack", () => {
+    expect(problemOf("[".repeat(100_000)).code).toBe("malformed_body");
+  });
+
+  test("keeps prototype keys harmless", () => {
+    const value = parseYaml("__proto__: { polluted: true }\nconstructor: 1") as Record<string, unknown>;
+    expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
+    expect(Object.hasOwn(value, "__proto__")).toBe(true);
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+  });
+
+  test.each([
+    ["a custom tag", "a: !!js/function 'x'"],
+    ["a local tag", "a: !thing 1"],
+    ["a duplicate key", "a: 1\na: 2"],
+    ["two documents", "a: 1\n---\nb: 2"],
+    ["a key that is no text", "? [1, 2]\n: 3"],
+    ["an alias without anchor", "a: *x"],
+    ["a tab as indentation", "a:\n\tb: 1"],
+  ])("refuses %s", (_, text) => {
+    expect(problemOf(text).code).toBe("malformed_body");
+  });
+
+  test("names line and column", () => {
+    expect(problemOf("a: 1\nb: [1, 2").message).toMatch(/at line 2 column \d+/);
+  });
+});

@@ -51,8 +51,7 @@ CREATE TABLE flights (
 
 -- Readiness probes, each shared by all tasks held on it.
 CREATE TABLE probes (
-  key         TEXT PRIMARY KEY,
-  probe       TEXT NOT NULL, -- JSON
+  key         TEXT PRIMARY KEY, -- JSON: url, period, timeout, success_threshold
   due_at      INTEGER NOT NULL,
   successes   INTEGER NOT NULL,
   lease       INTEGER NOT NULL,

@@ -3,7 +3,9 @@ import { AppError } from "./app-error.ts";
 /** What a cursor belongs to; with other filters it is refused. */
 export type CursorFilters = Record<string, string | number | null>;
 
-let signing: { secret: string; key: CryptoKey } | null = null;
+type HmacKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
+let signing: { secret: string; key: HmacKey } | null = null;
 
 /** An opaque cursor that goes on below the task `before`, good only with the same filters. */
 export async function makeCursor(before: string, filters: CursorFilters, secret: string): Promise<string> {
@@ -29,7 +31,7 @@ function signedBytes(before: string, filters: CursorFilters): Uint8Array<ArrayBu
   return new Uint8Array(new TextEncoder().encode(JSON.stringify([before, sorted])));
 }
 
-async function keyOf(secret: string): Promise<CryptoKey> {
+async function keyOf(secret: string): Promise<HmacKey> {
   if (signing?.secret !== secret) {
     const bytes = new TextEncoder().encode(`cursor:${secret}`);
     const algorithm = { name: "HMAC", hash: "SHA-256" };

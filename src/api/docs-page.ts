@@ -2,7 +2,8 @@ import { show } from "../schema/duration.ts";
 import { PROBLEM_KINDS } from "./app-error.ts";
 import { DOCS_STYLE } from "./docs-style.ts";
 import type { openApiDocument } from "./openapi.ts";
-import { ROUTES, type RouteDoc } from "./routes.ts";
+import type { RouteDoc } from "./route-doc.ts";
+import { ROUTES } from "./routes.ts";
 
 /** What the page reads of a JSON schema. */
 interface Schema {

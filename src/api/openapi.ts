@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { PROBLEM_KINDS } from "./app-error.ts";
-import { ROUTES, type RouteDoc } from "./routes.ts";
+import type { RouteDoc } from "./route-doc.ts";
+import { ROUTES } from "./routes.ts";
 import { REQUEST_SCHEMAS, RESPONSE_SCHEMAS } from "./schemas.ts";
 
 /** A part of the document; its shape is OpenAPI's. */

@@ -50,7 +50,7 @@ function issuesOf(issue: z.core.$ZodIssue): ProblemIssue[] {
 /** Messages that a schema has of its own may say only what was expected. */
 function withInput(message: string, input: unknown): string {
   const saysAll = !message.startsWith("expected") || message.includes(", got ");
-  return saysAll || input === undefined ? message : `${message}, got ${show(input)}`;
+  return saysAll || input === undefined || Number.isNaN(input) ? message : `${message}, got ${show(input)}`;
 }
 
 /** What was expected and what came; undefined leaves the wording to the schema library. */

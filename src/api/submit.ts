@@ -63,6 +63,7 @@ async function submitGroup(env: Env, group: Submission[]): Promise<SubmitResult[
     return results;
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
+    logSubmitFailed(shardName(queue.ref, shard), group.length, error);
     return group.map(() => ({ ok: false, code: error.code, detail: error.message }));
   }
 }
@@ -81,4 +82,9 @@ async function runWithNext(first: Grant, ports: RunPorts, edge: { answeredAt: nu
   for (let grant = waiting.shift(); grant !== undefined; grant = waiting.shift()) {
     waiting.push(...(await runGrant(grant, ports, edge)));
   }
+}
+
+function logSubmitFailed(shard: string, tasks: number, problem: AppError): void {
+  const line = { event: "submit_failed", shard, tasks, code: problem.code, error: String(problem.cause) };
+  console.error(JSON.stringify(line));
 }

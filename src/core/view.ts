@@ -38,7 +38,7 @@ export function taskSummary(task: Task, context: ViewContext): TaskSummary {
     queue: context.queue,
     summary: summarize(task, waiting, context.maxAttempts, context.now),
     waiting_on: waiting,
-    due_at: isFinal(task.state) || task.state === "running" ? null : instant(task.dueAt),
+    due_at: hasDueTime(task) ? instant(task.dueAt) : null,
     expires_at: isFinal(task.state) ? null : instant(task.expiresAt),
     reason: task.reason,
     url: task.call.url,
@@ -59,6 +59,11 @@ export function taskSummary(task: Task, context: ViewContext): TaskSummary {
     created_at: instant(task.createdAt),
     finalized_at: task.finalizedAt === null ? null : instant(task.finalizedAt),
   };
+}
+
+/** A held task has no due time: it waits for a condition, and its row's time is that of its expiry. */
+function hasDueTime(task: Task): boolean {
+  return task.state === "pending" || task.state === "retrying";
 }
 
 function attemptView(attempt: Attempt): AttemptView {

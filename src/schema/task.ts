@@ -92,7 +92,7 @@ export type CallbackSettings = z.infer<typeof CallbackSettings>;
 
 const Metadata = z
   .record(z.string(), z.json())
-  .refine((value) => JSON.stringify(value).length <= MAX_METADATA_BYTES, {
+  .refine((value) => new TextEncoder().encode(JSON.stringify(value)).byteLength <= MAX_METADATA_BYTES, {
     error: `expected at most ${MAX_METADATA_BYTES} bytes of JSON`,
   });
 

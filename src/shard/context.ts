@@ -1,5 +1,5 @@
 import { type EffectiveCallback, effectiveCallback } from "../core/callback-settings.ts";
-import { callbackLane } from "../core/lane.ts";
+import { callbackLane, HELD_LANE, isCallbackLane } from "../core/lane.ts";
 import type { QueueConfig } from "../core/messages.ts";
 import { type Policy, resolvePolicy } from "../core/policy.ts";
 import { shareOf } from "../core/queue-shards.ts";
@@ -7,7 +7,7 @@ import type { SqlPort } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
 import type { TransitionContext } from "../core/transition.ts";
 import type { TaskState } from "../schema/task.ts";
-import { Flights } from "./flights.ts";
+import { Flights, PROBE_LANE } from "./flights.ts";
 import type { Tx } from "./group-commit.ts";
 import { Lanes } from "./lanes.ts";
 import { Rows } from "./rows.ts";
@@ -30,8 +30,12 @@ export class ShardContext {
   closed = false;
   /** No edge-first lease is held by a task with a lower id. */
   watermark = "";
-  /** When the first row may be pruned; null: not known, or none. */
+  /** When the first row may be pruned, at the earliest; null: none is final. */
   pruneAt: number | null = null;
+  /** What is on disk of `pruneAt`: the same, or earlier. */
+  storedPruneAt: number | null = null;
+  /** When the next pass of pruning may begin: one reads every row. */
+  pruneNotBefore = 0;
   /** When the next readiness probe is due; null: none waits. */
   probeAt: number | null = null;
   /** Lines for the log, written after the commit. */
@@ -59,8 +63,30 @@ export class ShardContext {
     return shareOf(this.queue.settings.concurrency, this.queue.shards, this.index);
   }
 
+  /** Slots that are free now; probes take none. */
   get freeSlots(): number {
-    return Math.max(0, this.capacity - this.flights.size);
+    return Math.max(0, this.capacity - (this.flights.size - this.flights.inLane(PROBE_LANE)));
+  }
+
+  /** The most slots that one lane may hold while another waits. */
+  get mostOfOneLane(): number {
+    return Math.max(1, Math.floor(this.capacity / 2));
+  }
+
+  /** True where a row of another lane may be due that nothing but slots keeps from being called. */
+  othersWait(lane: string): boolean {
+    return this.callableLanes().some((other) => other !== lane);
+  }
+
+  /** Lanes with rows that may be due and that nothing but slots keeps from being called, in turn; at most `limit`. */
+  callableLanes(limit = 2): string[] {
+    const lanes: string[] = [];
+    for (const lane of this.lanes.ready(this.now())) {
+      if (lanes.length === limit) break;
+      if (lane === HELD_LANE || (this.queue.paused && !isCallbackLane(lane))) continue;
+      lanes.push(lane);
+    }
+    return lanes;
   }
 
   policyOf(task: Pick<Task, "call">): Policy {
@@ -102,9 +128,10 @@ export class ShardContext {
     this.#counts[task.state]++;
   }
 
-  /** A row may be pruned at this instant, maybe earlier than what is known. */
+  /** A row may be pruned from this instant on, maybe earlier than what is known. */
   notePrune(at: number): void {
-    if (this.pruneAt === null || at < this.pruneAt) this.pruneAt = at;
+    const pruneAt = Math.max(at, this.pruneNotBefore);
+    if (this.pruneAt === null || pruneAt < this.pruneAt) this.pruneAt = pruneAt;
   }
 
   /** A probe is due at this instant. */
@@ -120,6 +147,18 @@ export class ShardContext {
   /** A pruned row no longer counts. */
   forgetCount(state: TaskState): void {
     if (this.#counts !== null) this.#counts[state]--;
+  }
+
+  /** Claims were rolled back: what memory took note of for them is read again. */
+  forgetClaims(): void {
+    for (const lane of this.rows.lanes()) this.lanes.note(lane, 0);
+    this.probeAt = this.now();
+    this.forgetCounts();
+  }
+
+  /** Rows changed in a way that was not counted: the next count reads them all. */
+  forgetCounts(): void {
+    this.#counts = null;
   }
 
   /** How many tasks are in each state. The first call after a start reads every row. */

@@ -1,6 +1,9 @@
 import type { Grant } from "../core/messages.ts";
 import type { SqlPort } from "../core/sql-port.ts";
 
+/** The lane of probes' leases, which take no slot. */
+export const PROBE_LANE = "";
+
 /** A lease in flight. */
 export interface Flight {
   id: string;
@@ -25,6 +28,8 @@ export class Flights {
   readonly #perRunner = new Map<number, number>();
   /** Ids still in flight of each `flights` row. */
   readonly #perSeq = new Map<number, number>();
+  /** Until when each Runner object that refused grants is taken for full: after a restart it may have calls not known here. */
+  readonly #fullUntil = new Map<number, number>();
   #nextSeq = 1;
 
   constructor(sql: SqlPort) {
@@ -43,8 +48,20 @@ export class Flights {
     return this.#perLane.get(lane) ?? 0;
   }
 
-  onRunner(runner: number): number {
+  #onRunner(runner: number): number {
     return this.#perRunner.get(runner) ?? 0;
+  }
+
+  /** The first Runner object that has room for one more call, out of `room`. */
+  runnerWithRoom(room: number, now: number): number {
+    let runner = 0;
+    while (this.#onRunner(runner) >= room || (this.#fullUntil.get(runner) ?? 0) > now) runner++;
+    return runner;
+  }
+
+  /** This Runner object refused grants: others are asked until then. */
+  noteFull(runner: number, until: number): void {
+    this.#fullUntil.set(runner, until);
   }
 
   /** A lease is in flight from now on; one of the same id is replaced, and its `flights` row goes on. */
@@ -83,11 +100,11 @@ export class Flights {
     return seq;
   }
 
-  /** The `flights` rows on disk, for a start: their ids may have ended since. */
-  stored(): { seq: number; ids: string[] }[] {
+  /** The `flights` rows on disk, for a start: their ids may have ended since. `ids` is null where the row cannot be read. */
+  stored(): { seq: number; ids: string[] | null }[] {
     const rows = this.#sql.exec("SELECT seq, ids FROM flights ORDER BY seq").toArray();
     this.#nextSeq = Number(rows.at(-1)?.seq ?? 0) + 1;
-    return rows.map((row) => ({ seq: Number(row.seq), ids: JSON.parse(String(row.ids)) as string[] }));
+    return rows.map((row) => ({ seq: Number(row.seq), ids: parseIds(String(row.ids)) }));
   }
 
   /** Deletes a `flights` row none of whose ids is in flight. */
@@ -134,6 +151,15 @@ export class Flights {
     }
     this.#perSeq.delete(seq);
     this.dropRow(seq);
+  }
+}
+
+function parseIds(text: string): string[] | null {
+  try {
+    const ids: unknown = JSON.parse(text);
+    return Array.isArray(ids) ? ids.map(String) : null;
+  } catch {
+    return null;
   }
 }
 

@@ -47,6 +47,11 @@ export function grantOf(ctx: ShardContext, task: Task, kind: "attempt" | "callba
   };
 }
 
+/** How much of a row's lease is left; what a grant that is given once more may use. */
+export function leaseLeft(ctx: ShardContext, task: Task): number {
+  return Math.max(0, (task.leaseUntil ?? 0) - ctx.now());
+}
+
 /** How long one delivery of the task's callback may take. */
 export function deliveryTimeout(ctx: ShardContext, task: Task): number {
   return ctx.callbackOf(task)?.timeoutMs ?? DEFAULT_CALLBACK_TIMEOUT_MS;

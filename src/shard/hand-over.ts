@@ -26,11 +26,12 @@ export interface Taker {
 export function assign(ctx: ShardContext, claimed: readonly Claimed[], takers: readonly Taker[]): Batch[] {
   if (claimed.length === 0) return [];
   const seq = ctx.flights.writeRow(claimed.map(({ flight }) => flight.id));
+  const now = ctx.now();
   const waiting = takers.flatMap((taker) => Array<Taker>(taker.want).fill(taker));
   const batches = new Map<number, Grant[]>();
   for (const { grant, flight } of claimed) {
     const taker = waiting.shift();
-    const runner = taker?.runner ?? firstWithRoom(ctx);
+    const runner = taker?.runner ?? ctx.flights.runnerWithRoom(RUNNER_ROOM, now);
     ctx.flights.add({ ...flight, runner, seq });
     if (taker !== undefined) taker.take(grant);
     else batches.set(runner, [...(batches.get(runner) ?? []), grant]);
@@ -54,10 +55,4 @@ export async function handOver(batch: Batch, runner: () => RunnerPort): Promise<
 /** The platform refused the call before the object saw it. */
 function neverArrived(error: unknown): boolean {
   return typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
-}
-
-function firstWithRoom(ctx: ShardContext): number {
-  let runner = 0;
-  while (ctx.flights.onRunner(runner) >= RUNNER_ROOM) runner++;
-  return runner;
 }

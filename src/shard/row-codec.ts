@@ -1,5 +1,5 @@
 import type { SqlRow, SqlValue } from "../core/sql-port.ts";
-import type { KeptResponse, Task, TaskCall } from "../core/task.ts";
+import type { Attempt, Callback, KeptResponse, Task, TaskCall } from "../core/task.ts";
 
 /** Bodies above this many characters live in the `bodies` table, so that an attempt does not rewrite them. */
 export const INLINE_BODY_LENGTH = 4_096;
@@ -10,10 +10,10 @@ const APART = "\u0000apart";
 /** Reads the body that is kept apart for a task; null where there is none. */
 export type ReadBody = (part: "request" | "response") => string | null;
 
-/** A row of `tasks` as a Task. Throws where a JSON column does not parse: the row is poisoned. */
+/** A row of `tasks` as a Task. Throws where a column is not what it should be: the row is poisoned. */
 export function rowToTask(row: SqlRow, readBody: ReadBody): Task {
-  const call = JSON.parse(text(row.call)) as TaskCall;
-  const response = row.response === null ? null : (JSON.parse(text(row.response)) as KeptResponse);
+  const call = object<TaskCall>(row.call);
+  const response = row.response === null ? null : object<KeptResponse>(row.response);
   if (call.body === APART) call.body = readBody("request");
   if (response?.body === APART) response.body = readBody("response") ?? "";
   return {
@@ -36,10 +36,10 @@ export function rowToTask(row: SqlRow, readBody: ReadBody): Task {
     reason: row.reason as Task["reason"],
     until: row.until === null ? null : JSON.parse(text(row.until)),
     call,
-    history: JSON.parse(text(row.history)),
+    history: list<Attempt>(row.history),
     attemptsOmitted: number(row.attempts_omitted),
     response,
-    callback: row.callback === null ? null : JSON.parse(text(row.callback)),
+    callback: row.callback === null ? null : object<Callback>(row.callback),
   };
 }
 
@@ -94,6 +94,19 @@ export function probeKeyOf(task: Task): string | null {
 
 function inlined<T extends { body: string | null }>(value: T): T {
   return isApart(value.body) ? { ...value, body: APART } : value;
+}
+
+function object<T>(value: SqlValue | undefined): T {
+  const parsed: unknown = JSON.parse(text(value));
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed))
+    throw new TypeError(`expected a JSON object in a row, got ${parsed === null ? "null" : typeof parsed}`);
+  return parsed as T;
+}
+
+function list<T>(value: SqlValue | undefined): T[] {
+  const parsed: unknown = JSON.parse(text(value));
+  if (!Array.isArray(parsed)) throw new TypeError(`expected a JSON array in a row, got ${typeof parsed}`);
+  return parsed as T[];
 }
 
 function text(value: SqlValue | undefined): string {

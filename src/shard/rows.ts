@@ -1,8 +1,8 @@
 import { taskIdFloor } from "../core/id.ts";
-import type { ListMessage } from "../core/messages.ts";
+import type { Grant, ListMessage } from "../core/messages.ts";
 import type { SqlPort, SqlRow } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
-import { ownerId } from "../core/transition.ts";
+import { keptRoundId, ownerId } from "../core/transition.ts";
 import type { TaskState } from "../schema/task.ts";
 import { changingColumns, fixedColumns, isApart, rowToTask } from "./row-codec.ts";
 
@@ -34,6 +34,15 @@ const FIXED = ["id", "target", "priority", "created_at", "labels", "call"];
 const INSERTED = [...CHANGING, ...FIXED, "idempotency_key", "request_hash"];
 const INSERT = `INSERT OR IGNORE INTO tasks (${INSERTED.join(", ")}) VALUES (${INSERTED.map(() => "?").join(", ")})`;
 const UPDATE = `UPDATE tasks SET ${CHANGING.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`;
+const NO_CALL = `'{"url":"","method":"","headers":{},"body":null,"bodyEncoding":"utf8","timeoutMs":null,"maxRedirects":0,"retry":null,"labels":[],"metadata":{},"idempotencyKey":null,"traceparent":null}'`;
+const BURY = `UPDATE tasks SET state = 'failed', reason = 'corrupt', lane = NULL, lease_until = NULL, finalized_at = ?,
+  until = NULL, probe = NULL,
+  history = ${kept("history", "array", "'[]'")},
+  response = ${kept("response", "object", "NULL")},
+  callback = ${kept("callback", "object", "NULL", "iif(callback ->> '$.state' = 'delivered', callback, json_set(callback, '$.state', 'failed'))")},
+  labels = ${kept("labels", "array", "'[]'")},
+  call = ${kept("call", "object", NO_CALL)}
+  WHERE id = ?`;
 
 /** A row whose stored form cannot be read. */
 export class PoisonedRowError extends Error {
@@ -57,7 +66,9 @@ export class Rows {
   insert(task: Task, key: { idempotencyKey: string; requestHash: string | null } | null): void {
     const keyed = [key?.idempotencyKey ?? null, key?.requestHash ?? null];
     this.#sql.exec(INSERT, ...changingColumns(task), ...fixedColumns(task), ...keyed);
-    if (isApart(task.call.body)) this.#putBody(task.id, "request", task.call.body);
+    // The row of an ended round reads its task's own.
+    if (isApart(task.call.body) && ownerId(task.id) === task.id)
+      this.#putBody(task.id, "request", task.call.body);
     this.#putResponse(task, null);
   }
 
@@ -71,6 +82,25 @@ export class Rows {
   read(id: string): Task | null {
     const row = this.#sql.exec("SELECT * FROM tasks WHERE id = ?", id).toArray()[0];
     return row === undefined ? null : this.toTask(row);
+  }
+
+  /** The row that a grant is about: the task's own, or that of an ended round whose callback is on its way. */
+  ofGrant({ kind, id, round }: Pick<Grant, "kind" | "id" | "round">): Task | null {
+    const task = this.read(id);
+    if (task === null || kind !== "callback" || task.round === round) return task;
+    return this.read(keptRoundId(id, round));
+  }
+
+  /** The state of a row, even of one that is poisoned; null where there is none. */
+  stateOf(id: string): TaskState | null {
+    const row = this.#sql.exec("SELECT state FROM tasks WHERE id = ?", id).toArray()[0];
+    return row === undefined ? null : (row.state as TaskState);
+  }
+
+  /** Makes a waiting row due later, whatever else is in it. False where it does not wait. */
+  putOff(id: string, dueAt: number): boolean {
+    const query = "UPDATE tasks SET due_at = ? WHERE id = ? AND lane IS NOT NULL RETURNING id";
+    return this.#sql.exec(query, dueAt, id).toArray().length > 0;
   }
 
   /** The task of an idempotency key, with the hash of its request; null where the key is free. */
@@ -111,16 +141,12 @@ export class Rows {
       .map((row) => String(row.lane));
   }
 
-  /** Ids of a lane's rows whose max_age is over, and the next expiry of the rest (null: none). Reads the index only. */
-  expired(lane: string, now: number, limit: number): { ids: string[]; nextAt: number | null } {
-    const ids = this.#sql
+  /** Ids of a lane's rows whose max_age is over. Reads the index only. */
+  expired(lane: string, now: number, limit: number): string[] {
+    return this.#sql
       .exec("SELECT id FROM tasks WHERE lane = ? AND expires_at <= ? LIMIT ?", lane, now, limit)
       .toArray()
       .map((row) => String(row.id));
-    const rest = this.#sql
-      .exec("SELECT min(expires_at) AS next_at FROM tasks WHERE lane = ? AND expires_at > ?", lane, now)
-      .toArray()[0];
-    return { ids, nextAt: (rest?.next_at ?? null) as number | null };
   }
 
   /** Ids from `watermark` on that have a lease: after a restart, where edge-first leases may be. */
@@ -129,6 +155,14 @@ export class Rows {
       .exec("SELECT id FROM tasks WHERE id >= ? AND lease_until IS NOT NULL", watermark)
       .toArray()
       .map((row) => String(row.id));
+  }
+
+  /** Keys of the probes that have a lease. */
+  leasedProbes(): string[] {
+    return this.#sql
+      .exec("SELECT key FROM probes WHERE lease_until IS NOT NULL")
+      .toArray()
+      .map((row) => String(row.key));
   }
 
   /** The lease that a task or a probe has in flight; null where it has none. Reads no JSON but the callback's. */
@@ -170,7 +204,7 @@ export class Rows {
            SELECT * FROM tasks WHERE id < ?1 AND id >= ?2 ORDER BY id DESC LIMIT ${LIST_EXAMINES}
          ), matching AS (
            SELECT * FROM examined WHERE instr(id, '~') = 0 AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR target = ?4)
-           AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(labels) WHERE value = ?5)) LIMIT ?6
+           AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(${kept("labels", "array", "'[]'")}) WHERE value = ?5)) LIMIT ?6
          ) SELECT * FROM matching`,
         query.before ?? "u",
         floor,
@@ -226,23 +260,11 @@ export class Rows {
   }
 
   /**
-   * Makes a row whose JSON does not parse harmless and visible: failed, waiting for nothing, its history
-   * emptied. What of its JSON still parses is kept.
+   * Makes a row whose JSON cannot be read harmless and visible: failed, waiting for nothing. What of its JSON can
+   * be read is kept; a callback that is not delivered has failed.
    */
   bury(id: string, now: number): void {
-    this.#sql.exec(
-      `UPDATE tasks SET state = 'failed', reason = 'corrupt', lane = NULL, lease_until = NULL, finalized_at = ?,
-         history = CASE WHEN json_valid(history) THEN history ELSE '[]' END,
-         until = NULL, probe = NULL,
-         response = CASE WHEN json_valid(response) THEN response END,
-         callback = CASE WHEN json_valid(callback) THEN callback END,
-         labels = CASE WHEN json_valid(labels) THEN labels ELSE '[]' END,
-         call = CASE WHEN json_valid(call) THEN call ELSE
-           '{"url":"","method":"","headers":{},"body":null,"bodyEncoding":"utf8","timeoutMs":null,"maxRedirects":0,"retry":null,"labels":[],"metadata":{},"idempotencyKey":null,"traceparent":null}' END
-       WHERE id = ?`,
-      now,
-      id,
-    );
+    this.#sql.exec(BURY, now, id);
   }
 
   /** A row as a Task, with the bodies that are kept apart. Throws where the row is poisoned. */
@@ -268,4 +290,9 @@ export class Rows {
     const row = this.#sql.exec("SELECT data FROM bodies WHERE id = ? AND part = ?", id, part).toArray()[0];
     return row === undefined ? null : String(row.data);
   }
+}
+
+/** SQL for a JSON column where it can be read and is of this type (as `value`, by default itself), else for `otherwise`. */
+function kept(column: string, type: string, otherwise: string, value = column): string {
+  return `CASE WHEN NOT coalesce(json_valid(${column}), 0) THEN ${otherwise} WHEN json_type(${column}) = '${type}' THEN ${value} ELSE ${otherwise} END`;
 }

@@ -4,9 +4,9 @@ import { deliver } from "../core/deliver.ts";
 import type { CallResult, Grant, SettleAnswer, SettleMessage } from "../core/messages.ts";
 import { resolveCallbackPolicy } from "../core/policy.ts";
 import { attemptsInRound, type KeptResponse, type Task } from "../core/task.ts";
-import { keptRoundId, ownerId, transition } from "../core/transition.ts";
-import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
-import { admitDelivery, deliveryTimeout, grantOf } from "./grants.ts";
+import { ownerId, transition } from "../core/transition.ts";
+import type { ShardContext } from "./context.ts";
+import { admitDelivery, deliveryTimeout, grantOf, leaseLeft } from "./grants.ts";
 import type { Tx } from "./group-commit.ts";
 import { watchProbe } from "./probes.ts";
 
@@ -18,14 +18,14 @@ const EDGE_BUDGET_MS = 27_000;
  * changes nothing (`stale`), but a repeat of the last accepted settle gets that one's answer again.
  */
 export function settle(ctx: ShardContext, tx: Tx, message: SettleMessage): SettleAnswer {
-  const task = taskOf(ctx, message);
+  const task = ctx.rows.ofGrant(message);
   if (task === null) return stale();
   const inFlight = task.leaseUntil !== null && task.lease === message.lease;
   const delivering = task.callback?.state === "running";
   if (!inFlight || delivering !== (message.kind === "callback")) return repeatedSettle(ctx, task, message);
   const outcome = classify(message.result, ctx.now());
   if (message.kind === "callback") {
-    settleDelivery(ctx, tx, task, outcome);
+    settleDelivery(ctx, tx, task, outcome, message.lease);
     return accepted(null);
   }
   const runner = ctx.flights.get(task.id)?.runner ?? null;
@@ -40,15 +40,13 @@ export function lapse(ctx: ShardContext, tx: Tx, id: string, lease: number): voi
     tx.after(() => ctx.flights.remove(id));
     return;
   }
-  if (task.callback?.state === "running") settleDelivery(ctx, tx, task, interrupted());
-  else writeSettled(ctx, tx, settleAttempt(ctx, task, interrupted(), task.response), task, null);
-}
-
-/** The row that a settle is about: the task's own, or that of an ended round whose callback is on its way. */
-function taskOf(ctx: ShardContext, message: SettleMessage): Task | null {
-  const task = ctx.rows.read(message.id);
-  if (task === null || message.kind !== "callback" || task.round === message.round) return task;
-  return ctx.rows.read(keptRoundId(message.id, message.round));
+  // No settle was accepted: one that comes after all is stale.
+  const { settledLease } = task;
+  if (task.callback?.state === "running") settleDelivery(ctx, tx, task, interrupted(), settledLease);
+  else {
+    const settled = settleAttempt(ctx, task, interrupted(), task.response);
+    writeSettled(ctx, tx, { ...settled, settledLease }, task, null);
+  }
 }
 
 function repeatedSettle(ctx: ShardContext, task: Task, message: SettleMessage): SettleAnswer {
@@ -56,8 +54,7 @@ function repeatedSettle(ctx: ShardContext, task: Task, message: SettleMessage): 
     return accepted(null);
   if (task.callback?.handedWith !== message.lease) return stale();
   const handed = task.callback.state === "running" && task.callback.attempt === 1;
-  const leaseMs = deliveryTimeout(ctx, task) + LEASE_MARGIN_MS;
-  return accepted(handed ? grantOf(ctx, task, "callback", leaseMs) : null);
+  return accepted(handed ? grantOf(ctx, task, "callback", leaseLeft(ctx, task)) : null);
 }
 
 /** What the task becomes by an attempt's outcome. */
@@ -108,11 +105,13 @@ function writeSettled(
 /** True where the callback's first delivery goes to whoever settled, who has its hands free now. */
 function handsOver(ctx: ShardContext, settled: Task, message: SettleMessage): boolean {
   if (settled.callback?.state !== "pending") return false;
+  const { lane } = settled.callback;
+  if (ctx.flights.inLane(lane) >= ctx.mostOfOneLane && ctx.othersWait(lane)) return false;
   if (message.edgeElapsedMs === null) return true;
   return message.edgeElapsedMs + deliveryTimeout(ctx, settled) <= EDGE_BUDGET_MS;
 }
 
-function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome): void {
+function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome, settledLease: number): void {
   const { callback } = task;
   if (callback === null) return;
   const policy = ctx.callbackOf(task)?.policy ?? resolveCallbackPolicy(undefined, undefined);
@@ -132,7 +131,7 @@ function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome)
   if (decision.do !== "succeed") logDelivery(ctx, settled);
   const over = settled.callback?.state === "delivered" || settled.callback?.state === "failed";
   if (over && ownerId(task.id) !== task.id) ctx.rows.delete(task.id);
-  else ctx.write(tx, settled, task);
+  else ctx.write(tx, { ...settled, settledLease }, task);
   tx.after(() => ctx.flights.remove(task.id));
 }
 
@@ -178,6 +177,7 @@ function accepted(callback: Grant | null): SettleAnswer {
   return { status: "accepted", callback, next: [] };
 }
 
-function stale(): SettleAnswer {
+/** The answer to a settle that changed nothing. */
+export function stale(): SettleAnswer {
   return { status: "stale", callback: null, next: [] };
 }

@@ -4,19 +4,32 @@ import type { Task } from "../core/task.ts";
 import { isFinal } from "../core/task.ts";
 import { waitingOn } from "../core/waiting.ts";
 import type { TaskAccepted } from "../schema/task.ts";
-import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
-import { admitAttempt, grantOf } from "./grants.ts";
+import type { ShardContext } from "./context.ts";
+import { admitAttempt, grantOf, leaseLeft } from "./grants.ts";
 import type { Tx } from "./group-commit.ts";
 
 /** The longest timeout of an attempt that an edge Worker may make: it is stopped 30 s after it has answered. */
 const EDGE_TIMEOUT_MS = 20_000;
+
+/** What earlier tasks of a batch took, which memory learns only once the whole batch is written. */
+interface Batch {
+  granted: number;
+  grantedIn: Map<string, number>;
+  waitsIn: Set<string>;
+}
+
+/** Takes tasks in, all or (where one throws) none; the results are in the order of the requests. */
+export function submitAll(ctx: ShardContext, tx: Tx, requests: readonly NewTask[]): SubmitResult[] {
+  const batch: Batch = { granted: 0, grantedIn: new Map(), waitsIn: new Set() };
+  return requests.map((request) => submitOne(ctx, tx, request, batch));
+}
 
 /**
  * Takes one task in. A repeat (the same id, or the same idempotency key with the same request) gets the first
  * one's answer. Where the task can go now and its caller offers to, the caller gets the grant; the lease is
  * written in the same row as the task.
  */
-export function submitOne(ctx: ShardContext, tx: Tx, request: NewTask): SubmitResult {
+function submitOne(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch): SubmitResult {
   const repeated = ctx.rows.read(request.id);
   if (repeated !== null) return repeatedSubmit(ctx, repeated);
   if (request.idempotencyKey !== null) {
@@ -26,9 +39,14 @@ export function submitOne(ctx: ShardContext, tx: Tx, request: NewTask): SubmitRe
   }
   if (ctx.closed)
     return { ok: false, code: "queue_not_found", detail: `queue ${ctx.queue.name} is being deleted` };
-  return request.edge && mayGoNow(ctx, request)
-    ? acceptRunning(ctx, tx, request)
-    : acceptWaiting(ctx, tx, request);
+  const { target } = request;
+  if (request.edge && mayGoNow(ctx, request, batch)) {
+    batch.granted++;
+    batch.grantedIn.set(target, (batch.grantedIn.get(target) ?? 0) + 1);
+    return acceptRunning(ctx, tx, request);
+  }
+  if (isDue(ctx, request)) batch.waitsIn.add(target);
+  return acceptWaiting(ctx, tx, request);
 }
 
 function acceptWaiting(ctx: ShardContext, tx: Tx, request: NewTask): SubmitResult {
@@ -54,25 +72,27 @@ function acceptRunning(ctx: ShardContext, tx: Tx, request: NewTask): SubmitResul
  */
 function repeatedSubmit(ctx: ShardContext, task: Task): SubmitResult {
   const edgeFirst = task.state === "running" && task.lease === 1 && ctx.flights.get(task.id)?.seq === null;
-  const leaseMs = ctx.timeoutOf(task) + LEASE_MARGIN_MS;
   return {
     ok: true,
     task: accepted(ctx, task, false),
-    grant: edgeFirst ? grantOf(ctx, task, "attempt", leaseMs) : null,
+    grant: edgeFirst ? grantOf(ctx, task, "attempt", leaseLeft(ctx, task)) : null,
   };
 }
 
 /** True where nothing is in the task's way: no wait, no pause, a free slot, and nobody before it in its lane. */
-function mayGoNow(ctx: ShardContext, request: NewTask): boolean {
-  const now = ctx.now();
-  const due = request.runAt === null ? request.delayMs === 0 : request.runAt <= now;
-  if (!due || ctx.queue.paused || ctx.timeoutOf(request) > EDGE_TIMEOUT_MS) return false;
-  if (ctx.freeSlots === 0 || ctx.lanes.isReady(request.target, now)) return false;
-  const othersWait = ctx.lanes.ready(now).size > 0;
-  if (othersWait && ctx.flights.inLane(request.target) >= Math.max(1, Math.floor(ctx.capacity / 2)))
-    return false;
+function mayGoNow(ctx: ShardContext, request: NewTask, batch: Batch): boolean {
+  const { target } = request;
+  if (!isDue(ctx, request) || ctx.queue.paused || ctx.timeoutOf(request) > EDGE_TIMEOUT_MS) return false;
+  if (ctx.freeSlots <= batch.granted) return false;
+  if (batch.waitsIn.has(target) || ctx.lanes.isReady(target, ctx.now())) return false;
+  const inLane = ctx.flights.inLane(target) + (batch.grantedIn.get(target) ?? 0);
+  if (inLane >= ctx.mostOfOneLane && (batch.waitsIn.size > 0 || ctx.othersWait(target))) return false;
   // Below the watermark a restarted shard would not find this lease again.
   return request.id > ctx.watermark;
+}
+
+function isDue(ctx: ShardContext, { runAt, delayMs }: NewTask): boolean {
+  return runAt === null ? delayMs === 0 : runAt <= ctx.now();
 }
 
 function newTask(ctx: ShardContext, request: NewTask): Task {

@@ -1,8 +1,7 @@
 import { parseTaskId, taskIdFloor } from "../core/id.ts";
-import { isFinal } from "../core/task.ts";
-import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
-import type { TaskState } from "../schema/task.ts";
-import { type EachRow, expireTask } from "./claim.ts";
+import { HELD_LANE, isCallbackLane } from "../core/lane.ts";
+import { MINUTE_MS } from "../schema/limits.ts";
+import { type EachRow, expireTask, FAILED_ROW_MS } from "./claim.ts";
 import type { ShardContext } from "./context.ts";
 import type { Tx } from "./group-commit.ts";
 import { lapseProbe } from "./probes.ts";
@@ -12,8 +11,6 @@ import { lapse } from "./settle.ts";
 const SLICE = 500;
 /** Lanes that one sweep for expired tasks looks into. */
 const SWEPT_LANES = 1_000;
-/** A pass of pruning that finds nothing is not repeated sooner. */
-const PRUNE_PAUSE_MS = 10 * MINUTE_MS;
 /** Ids this much older than now are no longer made: the clocks of API and shard may differ by less. */
 const CLOCK_SLACK_MS = MINUTE_MS;
 /** Parked tasks are looked through for those whose max_age is over once in so long. */
@@ -23,60 +20,36 @@ export const EXPIRE_EVERY_MS = 30_000;
 export function lapseLeases(ctx: ShardContext, eachRow: EachRow): void {
   const now = ctx.now();
   const lapsed = [...ctx.flights.all()].filter(({ leaseUntil }) => leaseUntil <= now);
-  for (const { id, kind, lease } of lapsed) {
-    eachRow(id, (tx) => (kind === "probe" ? lapseProbe(ctx, tx, id) : lapse(ctx, tx, id, lease)));
-  }
-}
-
-/** Fails tasks that are due, cannot be called (a pause, no free slot), and whose max_age is over. */
-export function expireParked(ctx: ShardContext, eachRow: EachRow): void {
-  const now = ctx.now();
-  for (const lane of [...ctx.lanes.ready(now)].slice(0, SWEPT_LANES)) {
-    for (const id of ctx.rows.expired(lane, now, SLICE).ids) {
-      eachRow(id, (tx) => {
-        const task = ctx.rows.read(id);
-        if (task !== null && !isFinal(task.state)) expireTask(ctx, tx, task);
-      });
-    }
+  for (const flight of lapsed) {
+    const { id, kind, lease } = flight;
+    const ended = eachRow(id, (tx) =>
+      kind === "probe" ? lapseProbe(ctx, tx, id) : lapse(ctx, tx, id, lease),
+    );
+    if (ended === "failed") flight.leaseUntil = now + FAILED_ROW_MS;
   }
 }
 
 /**
- * Deletes one slice of final tasks whose retention is over, from the oldest on. Returns where the next slice
- * begins; null at the end of the pass, when it is known from when on the next pass can find anything.
+ * Fails tasks that are due, cannot be called (a pause, no free slot), and whose max_age is over. True where a slice
+ * was full: more may be left.
  */
-export function pruneSlice(
-  ctx: ShardContext,
-  tx: Tx,
-  afterId: string,
-  pass: { nextAt: number | null },
-): string | null {
+export function expireParked(ctx: ShardContext, eachRow: EachRow): boolean {
   const now = ctx.now();
-  const rows = ctx.rows.oldest(afterId, SLICE);
-  for (const row of rows) {
-    const state = row.state as TaskState;
-    if (!isFinal(state) || row.finalized_at === null || row.lane !== null || row.lease_until !== null)
-      continue;
-    const endsAt = Number(row.finalized_at) + ctx.retentionOf(state);
-    if (endsAt > now) {
-      pass.nextAt = Math.min(pass.nextAt ?? Number.POSITIVE_INFINITY, endsAt);
-      continue;
+  let more = false;
+  for (const lane of [...ctx.lanes.ready(now)].slice(0, SWEPT_LANES)) {
+    // Whose callback waits here is final, and the lane of held tasks is worked off by claims.
+    if (isCallbackLane(lane) || lane === HELD_LANE) continue;
+    const ids = ctx.rows.expired(lane, now, SLICE);
+    for (const id of ids) {
+      const ended = eachRow(id, (tx) => {
+        const task = ctx.rows.read(id);
+        if (task !== null) expireTask(ctx, tx, task);
+        return task !== null;
+      });
+      if (ended === true && ids.length === SLICE) more = true;
     }
-    ctx.rows.delete(String(row.id));
-    if (!String(row.id).includes("~")) tx.after(() => ctx.forgetCount(state));
   }
-  const last = rows.length < SLICE ? null : String(rows.at(-1)?.id);
-  if (last !== null) return last;
-  endPass(ctx, tx, pass.nextAt, now);
-  return null;
-}
-
-function endPass(ctx: ShardContext, tx: Tx, nextAt: number | null, now: number): void {
-  const pruneAt = nextAt === null ? null : Math.min(Math.max(nextAt, now + PRUNE_PAUSE_MS), now + 7 * DAY_MS);
-  ctx.sql.exec("UPDATE shard SET prune_at = ? WHERE id = 1", pruneAt);
-  tx.after(() => {
-    ctx.pruneAt = pruneAt;
-  });
+  return more;
 }
 
 /**

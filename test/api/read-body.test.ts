@@ -4,7 +4,10 @@ import { readBody } from "../../src/api/read-body.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
 
-function request(body: BodyInit, headers: Record<string, string> = JSON_TYPE): Request {
+function request(
+  body: NonNullable<RequestInit["body"]>,
+  headers: Record<string, string> = JSON_TYPE,
+): Request {
   return new Request("http://localhost/", { method: "POST", body, headers, duplex: "half" } as RequestInit);
 }
 

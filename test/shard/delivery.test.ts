@@ -10,7 +10,11 @@ describe("a task from submit to callback", () => {
     expect(grant).toMatchObject({ kind: "attempt", number: 1, lease: 1 });
     if (grant === null) return;
     const { callback } = await world.settle(grant, { body: "ok" }, { edgeElapsedMs: 20 });
-    expect(callback).toMatchObject({ kind: "callback", lease: 2, request: { url: HOOK.url, method: "POST" } });
+    expect(callback).toMatchObject({
+      kind: "callback",
+      lease: 2,
+      request: { url: HOOK.url, method: "POST" },
+    });
     if (callback === null) return;
     await world.settle(callback, { status: 204 }, { edgeElapsedMs: 40 });
     expect(await world.view(id)).toMatchObject({

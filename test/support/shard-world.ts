@@ -1,14 +1,30 @@
 import { readFileSync } from "node:fs";
 import { makeTaskId } from "../../src/core/id.ts";
-import type { CallResult, Grant, NewTask, QueueConfig, SettleAnswer, SettleMessage } from "../../src/core/messages.ts";
+import type {
+  CallResult,
+  Grant,
+  NewTask,
+  QueueConfig,
+  SettleAnswer,
+  SettleMessage,
+  SubmitResult,
+} from "../../src/core/messages.ts";
 import { migrate } from "../../src/core/migrate.ts";
+import type { SqlRow, SqlValue } from "../../src/core/sql-port.ts";
 import type { TaskCall } from "../../src/core/task.ts";
 import { QueueSettings, type QueueSettingsInput } from "../../src/schema/queue.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { type MemorySql, memorySql } from "./sqlite.ts";
 
-export const SHARD_SQL = readFileSync(new URL("../../migrations/shard/0001_init.sql", import.meta.url), "utf8");
+export const SHARD_SQL = readFileSync(
+  new URL("../../migrations/shard/0001_init.sql", import.meta.url),
+  "utf8",
+);
 export const START = Date.parse("2026-11-23T10:00:00Z");
+/** The receiver of callbacks in tests. */
+export const HOOK = { url: "https://me.example.com/hook" };
+
+type TaskOverrides = Partial<Omit<NewTask, "call">> & { call?: Partial<TaskCall> };
 
 /** A shard on a real SQLite, with a clock, an alarm and runners that the test holds in its hands. */
 export class ShardWorld {
@@ -16,10 +32,18 @@ export class ShardWorld {
   /** When the alarm is armed for; null: it is not. */
   alarmAt: number | null = null;
   alarmsSet = 0;
+  alarmsRun = 0;
   /** Grants handed to Runner objects and not yet settled, oldest first. */
   handed: { runner: number; grant: Grant }[] = [];
-  /** What a Runner answers; by default it starts everything. */
-  onRun: (grants: Grant[]) => number | Error = (grants) => grants.length;
+  /** What a Runner answers: how many of the grants it starts, or what it throws. By default it starts all. */
+  onRun: (grants: Grant[], runner: number) => number | Error = (grants) => grants.length;
+  /** What the catalog answers; by default the settings as they are. */
+  onCatalog: () => QueueConfig | null = () => this.config;
+  /** Throws, to make the storage fail to take an alarm. */
+  onSetAlarm: () => void = () => undefined;
+  /** Throws, to make a statement fail. */
+  onSql: (query: string, bindings: SqlValue[]) => void = () => undefined;
+  random: () => number = () => 0.5;
   lines: Record<string, unknown>[] = [];
   config: QueueConfig;
   storage: MemorySql = memorySql();
@@ -50,12 +74,23 @@ export class ShardWorld {
     this.shard = this.#start();
   }
 
-  /** A task with only what matters to the test. */
-  task(overrides: Partial<Omit<NewTask, "call">> & { call?: Partial<TaskCall> } = {}): NewTask {
+  /** Changes the queue's settings, and tells the shard. */
+  async configure(overrides: Partial<QueueConfig>, settings: Partial<QueueConfig["settings"]> = {}) {
+    const version = this.config.version + 1;
+    const merged = { ...this.config.settings, ...settings };
+    this.config = { ...this.config, version, settings: merged, ...overrides };
+    await this.shard.configure(this.config);
+    await this.settled();
+  }
+
+  /** A task with only what matters to the test. Ids of one millisecond are in the order in which they were made. */
+  task(overrides: TaskOverrides = {}): NewTask {
     const { call, ...rest } = overrides;
     const url = call?.url ?? "https://api.example.com/charge";
+    const digits = [...(this.#made++).toString(32).padStart(12, "0")];
+    const noise = () => Number.parseInt(digits.shift() ?? "0", 32) / 32;
     return {
-      id: makeTaskId({ createdAt: this.now, shard: 0, queueRef: 1 }, () => (this.#made++ % 997) / 1_000),
+      id: makeTaskId({ createdAt: this.now, shard: 0, queueRef: 1 }, noise),
       target: new URL(url).origin,
       priority: 5,
       delayMs: 0,
@@ -82,19 +117,41 @@ export class ShardWorld {
     };
   }
 
+  /** A task whose target is `https://<host>.example.com`, for a runner: its submitter does not call it. */
+  taskTo(host: string, overrides: TaskOverrides = {}): NewTask {
+    const call = { url: `https://${host}.example.com/`, ...overrides.call };
+    return this.task({ edge: false, ...overrides, call });
+  }
+
+  async submitAll(tasks: NewTask[]): Promise<SubmitResult[]> {
+    const results = await this.shard.submit({ queueVersion: this.config.version, tasks });
+    await this.settled();
+    return results;
+  }
+
   /** Submits one task; throws where it is refused. */
   async submit(task: NewTask): Promise<{ id: string; grant: Grant | null }> {
-    const [result] = await this.shard.submit({ queueVersion: this.config.version, tasks: [task] });
+    const [result] = await this.submitAll([task]);
     if (result === undefined || !result.ok) throw new Error(`refused: ${JSON.stringify(result)}`);
-    await this.settled();
     return { id: result.task.id, grant: result.grant };
   }
 
-  async settle(grant: Grant, result: Partial<CallResult> = {}, more: Partial<SettleMessage> = {}): Promise<SettleAnswer> {
-    this.handed = this.handed.filter(({ grant: other }) => other.id !== grant.id || other.lease !== grant.lease);
-    const { kind, id, round, lease } = grant;
-    const message = { kind, id, round, lease, result: answer(result), edgeElapsedMs: null, want: 0, ...more };
-    const settleAnswer = await this.shard.settle(message);
+  /** Submits one task, whose submitter makes the first attempt; throws where it may not. */
+  async submitGranted(overrides: TaskOverrides = {}): Promise<Grant> {
+    const { grant } = await this.submit(this.task(overrides));
+    if (grant === null) throw new Error("the submitter got no grant");
+    return grant;
+  }
+
+  async settle(
+    grant: Grant,
+    result: Partial<CallResult> = {},
+    more: Partial<SettleMessage> = {},
+  ): Promise<SettleAnswer> {
+    this.handed = this.handed.filter(
+      ({ grant: other }) => other.id !== grant.id || other.lease !== grant.lease,
+    );
+    const settleAnswer = await this.shard.settle(settleMessage(grant, result, more));
     await this.settled();
     return settleAnswer;
   }
@@ -112,21 +169,54 @@ export class ShardWorld {
 
   async alarm(): Promise<void> {
     this.alarmAt = null;
+    this.alarmsRun++;
     await this.shard.alarm();
     await this.settled();
   }
 
-  /** Takes the oldest grant that a Runner has. */
+  /** The oldest grant that a Runner has. */
   nextHanded(): Grant {
     const first = this.handed[0];
     if (first === undefined) throw new Error("no grant was handed to a runner");
     return first.grant;
   }
 
+  /** Settles what Runners have with success, and what follows from it, until they have nothing. */
+  async serveRunners(result: (grant: Grant) => Partial<CallResult> = () => ({})): Promise<Grant[]> {
+    const served: Grant[] = [];
+    for (let grant = this.handed[0]?.grant; grant !== undefined; grant = this.handed[0]?.grant) {
+      for (let next: Grant | null = grant; next !== null; ) {
+        served.push(next);
+        next = (await this.settle(next, result(next))).callback;
+      }
+    }
+    return served;
+  }
+
   async view(id: string) {
     const result = await this.shard.get(id);
     if (!result.ok) throw new Error(`refused: ${JSON.stringify(result)}`);
     return result.task;
+  }
+
+  async operate(id: string, action: "cancel" | "retry" | "resume", force = false) {
+    const result = await this.shard.operate(id, action, force);
+    await this.settled();
+    return result;
+  }
+
+  async counts() {
+    return (await this.shard.stats()).counts;
+  }
+
+  /** Rows straight from the storage. */
+  rows(query: string, ...bindings: SqlValue[]): SqlRow[] {
+    return this.storage.sql.exec(query, ...bindings).toArray();
+  }
+
+  /** Lines of the log about an event. */
+  logged(event: string): Record<string, unknown>[] {
+    return this.lines.filter((line) => line.event === event);
   }
 
   /** Waits until hand-overs and what follows from them are done. */
@@ -137,30 +227,53 @@ export class ShardWorld {
   #start(): Shard {
     const { sql, transaction } = this.storage;
     migrate(sql, (run) => transaction(run), [{ name: "0001_init", sql: SHARD_SQL }], this.now);
+    const watched = {
+      exec: (query: string, ...bindings: SqlValue[]) => {
+        this.onSql(query, bindings);
+        return sql.exec(query, ...bindings);
+      },
+    };
     return new Shard("q1-0", {
-      sql,
+      sql: watched,
       transaction,
       now: () => this.now,
-      random: () => 0.5,
+      random: () => this.random(),
       wait: () => Promise.resolve(),
-      setAlarm: (at) => {
-        this.alarmsSet++;
-        this.alarmAt = at;
-      },
+      setAlarm: (at) => this.#setAlarm(at),
       keepAlive: (promise) => this.#background.push(promise),
       runner: (runner) => ({ run: async ({ grants }) => this.#run(runner, grants) }),
-      catalog: () => ({ queueByRef: async () => this.config }),
+      catalog: () => ({ queueByRef: async () => this.onCatalog() }),
       log: (line) => this.lines.push(line),
-      deleteAll: async () => undefined,
+      deleteAll: async () => {
+        this.storage = memorySql();
+      },
     });
   }
 
+  #setAlarm(at: number): void {
+    this.onSetAlarm();
+    // On the platform such an alarm may be lost for good.
+    if (at <= this.now) throw new Error(`the alarm is set for ${at - this.now} ms from now`);
+    this.alarmsSet++;
+    this.alarmAt = at;
+  }
+
   #run(runner: number, grants: Grant[]): { started: number } {
-    const started = this.onRun(grants);
+    const started = this.onRun(grants, runner);
     if (started instanceof Error) throw started;
     this.handed.push(...grants.slice(0, started).map((grant) => ({ runner, grant })));
     return { started };
   }
+}
+
+/** The message that settles a grant, 200 unless the test says otherwise. */
+export function settleMessage(
+  grant: Grant,
+  result: Partial<CallResult> = {},
+  more: Partial<SettleMessage> = {},
+): SettleMessage {
+  const { kind, id, round, lease } = grant;
+  return { kind, id, round, lease, result: answer(result), edgeElapsedMs: null, want: 0, ...more };
 }
 
 /** What came of a call, 200 unless the test says otherwise. */
@@ -175,4 +288,11 @@ export function answer(result: Partial<CallResult> = {}): CallResult {
     error: null,
     ...result,
   };
+}
+
+/** The error with which the platform refuses a call before its object sees it. */
+export function overloaded(): Error {
+  return Object.assign(new Error("Durable Object is overloaded. Too many requests queued."), {
+    overloaded: true,
+  });
 }

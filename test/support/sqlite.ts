@@ -1,5 +1,5 @@
-import { DatabaseSync } from "node:sqlite";
-import type { SqlCursor, SqlPort, SqlRow, SqlValue } from "../../src/core/sql-port.ts";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { SqlPort, SqlRow, SqlValue } from "../../src/core/sql-port.ts";
 
 /** A real SQLite in memory behind the port that objects' storage satisfies on the platform. */
 export interface MemorySql {
@@ -10,9 +10,10 @@ export interface MemorySql {
 
 export function memorySql(): MemorySql {
   const db = new DatabaseSync(":memory:");
+  const prepared = new Map<string, StatementSync>();
   let depth = 0;
   return {
-    sql: { exec: (query, ...bindings) => execute(db, query, bindings) },
+    sql: { exec: (query, ...bindings) => execute(db, prepared, query, bindings) },
     transaction(run) {
       const savepoint = `s${depth++}`;
       db.exec(`SAVEPOINT ${savepoint}`);
@@ -31,11 +32,22 @@ export function memorySql(): MemorySql {
   };
 }
 
-function execute(db: DatabaseSync, query: string, bindings: SqlValue[]): SqlCursor {
+function execute(
+  db: DatabaseSync,
+  prepared: Map<string, StatementSync>,
+  query: string,
+  bindings: SqlValue[],
+): ReturnType<SqlPort["exec"]> {
   if (bindings.length === 0 && !/^\s*(SELECT|WITH)/i.test(query)) {
     db.exec(query);
     return { toArray: () => [], rowsWritten: 0 };
   }
-  const rows = db.prepare(query).all(...bindings) as SqlRow[];
+  const statement = prepared.get(query) ?? db.prepare(query);
+  prepared.set(query, statement);
+  const rows = statement.all(...bindings.map(bindable)) as SqlRow[];
   return { toArray: () => rows, rowsWritten: 0 };
+}
+
+function bindable(value: SqlValue): string | number | null | Uint8Array {
+  return value instanceof ArrayBuffer ? new Uint8Array(value) : value;
 }

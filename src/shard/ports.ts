@@ -1,0 +1,19 @@
+import type { CatalogPort, RunnerPort } from "../core/messages.ts";
+import type { SqlPort } from "../core/sql-port.ts";
+
+/** What a shard needs of the world: its object's storage, its alarm, the runners, the catalog. */
+export interface ShardPorts {
+  sql: SqlPort;
+  transaction<T>(run: () => T): T;
+  now(): number;
+  random(): number;
+  wait(ms: number): Promise<void>;
+  /** Arms the object's one alarm, in the commit that is being made. */
+  setAlarm(at: number): void;
+  /** Keeps the object up until the promise has settled. */
+  keepAlive(promise: Promise<unknown>): void;
+  runner(index: number): RunnerPort;
+  catalog(): CatalogPort;
+  log(line: Record<string, unknown>): void;
+  deleteAll(): Promise<void>;
+}

@@ -1,0 +1,64 @@
+import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
+import { moreIsDue } from "./claim.ts";
+import type { ShardContext } from "./context.ts";
+import { EXPIRE_EVERY_MS } from "./sweep.ts";
+
+const FURTHEST_ALARM_MS = 7 * DAY_MS;
+/** An alarm may be late by as much as a minute at a failover; one that is later than this is armed again. */
+const LOST_ALARM_MS = 2 * MINUTE_MS;
+
+/** A shard's one alarm: what is remembered of it, so that it is written only where it has to come sooner. */
+export class ShardAlarm {
+  readonly #ctx: ShardContext;
+  readonly #setAlarm: (at: number) => void;
+  /** When the alarm is armed for, as far as is known; null: not known, or not armed. */
+  #armedAt: number | null = null;
+
+  constructor(ctx: ShardContext, setAlarm: (at: number) => void) {
+    this.#ctx = ctx;
+    this.#setAlarm = setAlarm;
+  }
+
+  /** The alarm has gone off: it is armed no more. */
+  wentOff(): void {
+    this.#armedAt = null;
+  }
+
+  /** Arms the alarm for the next thing that can act, unless it is armed early enough. Throws what storage throws. */
+  arm(sweepAt: number): void {
+    const next = nextWake(this.#ctx, sweepAt);
+    if (next === null || this.#isArmedBy(next)) return;
+    this.armFor(Math.min(next, this.#ctx.now() + FURTHEST_ALARM_MS));
+  }
+
+  /** Arms the alarm, never for now or before: set for the running alarm's own millisecond it is lost (workerd#6866). */
+  armFor(at: number): void {
+    const armedAt = Math.max(at, this.#ctx.now() + 1);
+    this.#setAlarm(armedAt);
+    this.#armedAt = armedAt;
+  }
+
+  #isArmedBy(at: number): boolean {
+    if (this.#armedAt === null || this.#armedAt < this.#ctx.now() - LOST_ALARM_MS) return false;
+    return this.#armedAt <= at;
+  }
+}
+
+/**
+ * When the alarm has to run next, counting only what can act then; null: nothing ever will by itself. `sweepAt` is
+ * when parked tasks are looked through next. Maybe in the past.
+ */
+function nextWake(ctx: ShardContext, sweepAt: number): number | null {
+  const now = ctx.now();
+  const laneAt = ctx.lanes.nextAt();
+  const times = [
+    ctx.flights.nextLapseAt(),
+    // With no slot free, a lane that becomes due is woken for only to end what its max_age ends.
+    laneAt !== null && ctx.freeSlots === 0 ? laneAt + EXPIRE_EVERY_MS : laneAt,
+    ctx.queue.paused ? null : ctx.probeAt,
+    ctx.pruneAt,
+    ctx.lanes.ready(now).size > 0 ? sweepAt : null,
+    moreIsDue(ctx) ? now + 1 : null,
+  ].filter((at) => at !== null);
+  return times.length === 0 ? null : Math.min(...times);
+}

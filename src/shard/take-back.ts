@@ -1,0 +1,29 @@
+import { deliver } from "../core/deliver.ts";
+import type { Grant } from "../core/messages.ts";
+import type { Task } from "../core/task.ts";
+import { transition } from "../core/transition.ts";
+import type { ShardContext } from "./context.ts";
+import type { Tx } from "./group-commit.ts";
+import { takeBackProbe } from "./probes.ts";
+
+/** Takes a grant back that no runner started: no attempt is used, and its lease number is spent. */
+export function takeBack(ctx: ShardContext, tx: Tx, grant: Grant, dueAt: number): void {
+  if (grant.kind === "probe") {
+    takeBackProbe(ctx, tx, grant, dueAt);
+    return;
+  }
+  const task = ctx.rows.ofGrant(grant);
+  if (task === null || task.leaseUntil === null || task.lease !== grant.lease) return;
+  const released =
+    grant.kind === "callback"
+      ? deliver(task, { type: "release", dueAt }, ctx.now())
+      : releaseAttempt(ctx, task, dueAt);
+  if (released === null) return;
+  ctx.write(tx, released, task);
+  tx.after(() => ctx.flights.remove(task.id));
+}
+
+function releaseAttempt(ctx: ShardContext, task: Task, dueAt: number): Task | null {
+  const result = transition(task, { type: "release", dueAt }, ctx.transitionContext(task));
+  return result.ok ? result.task : null;
+}

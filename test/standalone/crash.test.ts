@@ -1,0 +1,189 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import type { TaskSummary } from "../../src/schema/task.ts";
+import { ask, eventually, openWorld, seededRandom, verified, type World } from "../support/stories.ts";
+import type { TargetAnswer, TargetCall } from "../support/target.ts";
+
+const TASKS = 500;
+/** Accepted before the first kill and due while the kills come, so that 500 are in flight at every one. */
+const BACKLOG = 700;
+const BACKLOG_DUE_WITHIN_MS = 8_000;
+const BATCH = 100;
+const SUBMITS_IN_FLIGHT = 40;
+const KILLS = 5;
+const FIRST_KILL_MS = 50;
+const LAST_KILL_MS = 1_500;
+/** Longer than a lease of a 2 s timeout, twice: an attempt and its callback may both be cut off by the last kill. */
+const SETTLED_WITHIN_MS = 60_000;
+
+const KINDS = ["at-once", "flaky", "slow", "delayed", "refused"] as const;
+type Kind = (typeof KINDS)[number];
+
+/** What the target and the receiver saw, over all lives of the server. */
+interface Witness {
+  callsById: Map<string, number>;
+  /** `task attempt` of every call that the target has not answered yet. */
+  open: Set<string>;
+  callbacksById: Map<string, TargetCall[]>;
+}
+
+// Each of the two servers is killed five times on the same folder; what one kill cuts off is still under a lease at
+// the next ones, so that leases, retries and callbacks of all rounds meet.
+describe.concurrent("workerd is killed while 500 tasks are in flight", () => {
+  for (const seed of [1, 2]) {
+    test(`every task that was accepted ends, and its callback comes, after ${KILLS} kills (seed ${seed})`, {
+      timeout: 120_000,
+    }, async ({ expect }) => {
+      const world = await openWorld();
+      try {
+        await survives(world, seed, expect);
+      } finally {
+        await world.stop();
+      }
+    });
+  }
+});
+
+async function survives(world: World, seed: number, expectIn: typeof expect): Promise<void> {
+  const random = seededRandom(seed);
+  const witness: Witness = { callsById: new Map(), open: new Set(), callbacksById: new Map() };
+  const receiver = world.place((call) => noteCallback(witness, call));
+  const target = world.place((call) => answerByKind(witness, call));
+  const queue = await world.makeQueue({
+    timeout: "2s",
+    concurrency: 1_000,
+    retry: { max_attempts: 20, backoff: { strategy: "fixed", initial_interval: "100ms", jitter: "none" } },
+    callback: {
+      url: receiver.url,
+      timeout: "2s",
+      retry: { max_attempts: 20, backoff: { strategy: "fixed", initial_interval: "200ms", jitter: "none" } },
+    },
+  });
+  const accepted = new Set<string>();
+  const cutOff = new Set<string>();
+  const inFlight: number[] = [];
+  await submitBacklog(world, queue, target.url, accepted);
+  for (let round = 0; round < KILLS; round++) {
+    // One moment from each fifth of the range, so that every run has early and late kills.
+    const part = (LAST_KILL_MS - FIRST_KILL_MS) / KILLS;
+    const killAfterMs = FIRST_KILL_MS + part * (round + random());
+    const submitting = submitAll(world, queue, target.url, accepted);
+    await delay(killAfterMs);
+    for (const call of witness.open) cutOff.add(call);
+    inFlight.push(accepted.size - witness.callbacksById.size);
+    world.server.kill();
+    world.server = await world.server.restart();
+    await submitting;
+  }
+  await eventually("every task is final and every callback is delivered", () => isQuiet(world, queue), SETTLED_WITHIN_MS);
+
+  const tasks = await allTasks(world, queue);
+  const taskById = new Map(tasks.map((task) => [task.id, task]));
+  expectIn([...accepted].filter((id) => !taskById.has(id))).toEqual([]);
+  expectIn(Math.min(...inFlight)).toBeGreaterThanOrEqual(TASKS);
+  expectIn(tasks.filter(({ state, metadata }) => state !== finalStateOf(metadata.kind))).toEqual([]);
+  expectIn(tasks.map(({ id }) => faultOfCallbacks(witness, taskById.get(id), world.server.signingSecret))).toEqual(
+    tasks.map(() => null),
+  );
+  // The target is never called without an attempt in the history to show for it.
+  expectIn(tasks.filter(({ id, attempt_count }) => (witness.callsById.get(id) ?? 0) > attempt_count)).toEqual([]);
+  expectIn(cutOff.size).toBeGreaterThan(0);
+  await eachIsInterrupted(world, cutOff, expectIn);
+}
+
+/** Submits a batch and many single tasks at once, and notes which were accepted until the server died. */
+async function submitAll(world: World, queue: string, url: string, accepted: Set<string>): Promise<void> {
+  const tasks = Array.from({ length: TASKS }, (_, i) => taskOf(KINDS[i % KINDS.length] ?? "at-once", queue, url, i));
+  const submitNext = async (): Promise<void> => {
+    for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
+      const answer = await ask(world.server, "POST", "/v1/tasks", { body: task });
+      if (answer.status !== 202) throw new Error(`expected 202, got ${answer.status}`);
+      accepted.add(answer.body.id);
+    }
+  };
+  const batch = submitBatch(world, tasks.splice(0, BATCH), accepted);
+  const singles = Array.from({ length: SUBMITS_IN_FLIGHT }, submitNext);
+  await Promise.all([batch, ...singles].map((submitting) => submitting.catch(serverDied)));
+}
+
+async function submitBacklog(world: World, queue: string, url: string, accepted: Set<string>): Promise<void> {
+  const tasks = Array.from({ length: BACKLOG }, (_, i) => {
+    const task = taskOf(KINDS[i % KINDS.length] ?? "at-once", queue, url, i);
+    return { ...task, delay: Math.round((i / BACKLOG) * BACKLOG_DUE_WITHIN_MS) };
+  });
+  while (tasks.length > 0) await submitBatch(world, tasks.splice(0, BATCH), accepted);
+}
+
+async function submitBatch(world: World, tasks: unknown[], accepted: Set<string>): Promise<void> {
+  const { body } = await ask(world.server, "POST", "/v1/tasks/batch", { body: { tasks } });
+  for (const { task } of body.results) accepted.add(task.id);
+}
+
+/** A submit that broke off with the server was not answered: its task may exist or not, and no more come. */
+function serverDied(error: unknown): void {
+  if (!(error instanceof TypeError)) throw error;
+}
+
+function taskOf(kind: Kind, queue: string, url: string, i: number) {
+  const task = { url: `${url}/${kind}`, queue, body: { i }, metadata: { kind } };
+  return kind === "delayed" ? { ...task, delay: 200 + ((i * 37) % 2_500) } : task;
+}
+
+function finalStateOf(kind: unknown): string {
+  return kind === "refused" ? "failed" : "succeeded";
+}
+
+async function answerByKind(witness: Witness, call: TargetCall): Promise<TargetAnswer> {
+  const id = call.headers["redrive-task-id"] ?? "";
+  const key = `${id} ${call.headers["redrive-attempt"]}`;
+  const before = witness.callsById.get(id) ?? 0;
+  witness.callsById.set(id, before + 1);
+  witness.open.add(key);
+  const kind = call.path.split("/").at(-1);
+  if (kind === "slow") await delay(600);
+  witness.open.delete(key);
+  if (kind === "refused") return { status: 400 };
+  return { status: kind === "flaky" && before === 0 ? 503 : 200 };
+}
+
+function noteCallback(witness: Witness, call: TargetCall): TargetAnswer {
+  const { id } = JSON.parse(call.body).data.task;
+  const calls = witness.callbacksById.get(id) ?? [];
+  witness.callbacksById.set(id, [...calls, call]);
+  return { status: 200 };
+}
+
+async function isQuiet(world: World, queue: string): Promise<true | null> {
+  const { counts, callbacks_waiting: callbacksWaiting } = await world.client.queues.get(queue);
+  if (counts === undefined) return null;
+  const open = counts.pending + counts.running + counts.retrying + counts.held;
+  return open === 0 && callbacksWaiting === 0 ? true : null;
+}
+
+async function allTasks(world: World, queue: string): Promise<TaskSummary[]> {
+  const tasks: TaskSummary[] = [];
+  for await (const task of world.client.list({ queue, limit: 200 })) tasks.push(task);
+  return tasks;
+}
+
+/** What is wrong with the callbacks that came for a task, or null: one message, told at least once, true and signed. */
+function faultOfCallbacks(witness: Witness, task: TaskSummary | undefined, secret: string): string | null {
+  if (task === undefined) return "no task";
+  const calls = witness.callbacksById.get(task.id) ?? [];
+  const [first] = calls;
+  if (first === undefined) return `${task.id}: no callback came`;
+  if (calls.some((call) => call.headers["webhook-id"] !== `${task.id}_1`)) return `${task.id}: another message`;
+  if (calls.length > (task.callback?.attempts.length ?? 0)) return `${task.id}: a delivery is not on record`;
+  const { state } = verified(first, secret).data.task;
+  return state === task.state ? null : `${task.id}: told ${state}, is ${task.state}`;
+}
+
+/** A call that the target had not answered when the server was killed can only be known as interrupted. */
+async function eachIsInterrupted(world: World, cutOff: Set<string>, expectIn: typeof expect): Promise<void> {
+  for (const call of cutOff) {
+    const [id = "", number] = call.split(" ");
+    const { attempts } = await world.client.get(id);
+    const attempt = attempts.find((one) => one.number === Number(number));
+    expectIn(attempt, call).toMatchObject({ error_type: "interrupted", status: null, decision: "retry" });
+  }
+}

@@ -68,8 +68,10 @@ async function runCase(
   const after = await settledCounters(redrive);
   const each = (read: (counters: Counters) => number) =>
     ((read(after) - read(before)) / plan.tasks).toFixed(2);
-  const { objectCalls } = after;
-  process.stderr.write(`${label}: ${callsText(before.objectCalls, objectCalls, plan.tasks)}\n`);
+  process.stderr.write(`${label}\n`);
+  for (const kind of ["objectCalls", "rowsByStatement"] as const) {
+    process.stderr.write(`  ${countsText(before[kind], after[kind], plan.tasks)}\n`);
+  }
   return [
     label,
     each(({ rowsWritten }) => rowsWritten),
@@ -95,9 +97,13 @@ async function readCounters(redrive: Redrive): Promise<Counters> {
   return (await redrive.request("GET", "/bench/counters")) as Counters;
 }
 
-function callsText(before: Record<string, number>, after: Record<string, number>, tasks: number): string {
+/** What was counted in between, for each task, the most first; what is next to nothing is left out. */
+function countsText(before: Record<string, number>, after: Record<string, number>, tasks: number): string {
   return Object.entries(after)
-    .map(([key, count]) => `${key} ${((count - (before[key] ?? 0)) / tasks).toFixed(2)}`)
+    .map(([key, count]) => ({ key, each: (count - (before[key] ?? 0)) / tasks }))
+    .filter(({ each }) => each >= 0.005)
+    .toSorted((a, b) => b.each - a.each)
+    .map(({ key, each }) => `${key}: ${each.toFixed(2)}`)
     .join(", ");
 }
 

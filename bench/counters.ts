@@ -6,6 +6,8 @@ export interface Counters {
   alarmsSet: number;
   /** Turns of the event loop in which an object wrote: the runtime commits each as one. */
   commits: number;
+  /** Rows written by the start of the statement that wrote them. */
+  rowsByStatement: Record<string, number>;
   /** Calls of objects, by class and method; an alarm that runs is one too. */
   objectCalls: Record<string, number>;
 }

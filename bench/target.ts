@@ -53,5 +53,6 @@ function answerCallback(run: Run, n: number, response: ServerResponse): void {
 }
 
 function answer(response: ServerResponse, status: number, body: string): void {
-  response.writeHead(status, { "content-type": "application/json" }).end(body);
+  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+  response.writeHead(status, headers).end(body);
 }

@@ -6,7 +6,14 @@ import type { SqlPort } from "../../src/core/sql-port.ts";
 import * as product from "../../src/index.ts";
 import type { Counters } from "../counters.ts";
 
-const counters: Counters = { rowsWritten: 0, rowsRead: 0, alarmsSet: 0, commits: 0, objectCalls: {} };
+const counters: Counters = {
+  rowsWritten: 0,
+  rowsRead: 0,
+  alarmsSet: 0,
+  commits: 0,
+  rowsByStatement: {},
+  objectCalls: {},
+};
 
 export const { Sandbox } = product;
 export const Catalog = counted("Catalog", product.Catalog);
@@ -39,7 +46,7 @@ function countCalls(name: string, prototype: object): void {
     if (method === "constructor" || typeof original !== "function") continue;
     const key = `${name}.${method}`;
     Reflect.set(prototype, method, function (this: unknown, ...args: unknown[]) {
-      counters.objectCalls[key] = (counters.objectCalls[key] ?? 0) + 1;
+      add(counters.objectCalls, key, 1);
       return original.apply(this, args);
     });
   }
@@ -64,6 +71,7 @@ function countStorage(storage: DurableObjectStorage): void {
       const { rowsRead, rowsWritten } = cursor;
       counters.rowsRead += rowsRead;
       noteWritten(rowsWritten);
+      if (rowsWritten > 0) add(counters.rowsByStatement, startOf(query), rowsWritten);
       return { toArray: () => rows, rowsWritten };
     },
   };
@@ -75,4 +83,13 @@ function countStorage(storage: DurableObjectStorage): void {
     return setAlarm(...args);
   };
   Object.defineProperty(storage, "setAlarm", { value: countingSetAlarm });
+}
+
+function add(counts: Record<string, number>, key: string, by: number): void {
+  counts[key] = (counts[key] ?? 0) + by;
+}
+
+/** Enough of a statement to know it by: its verb and its table. */
+function startOf(query: string): string {
+  return query.trim().split(/\s+/).slice(0, 5).join(" ");
 }

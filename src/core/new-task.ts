@@ -1,3 +1,4 @@
+import { parseTaskId } from "./id.ts";
 import type { NewTask } from "./messages.ts";
 import type { Task } from "./task.ts";
 
@@ -19,7 +20,8 @@ export function taskFrom(request: NewTask, maxAgeMs: number, now: number): Task 
     leaseUntil: null,
     settledLease: 0,
     trigger: dueAt > now ? "schedule" : "submit",
-    createdAt: now,
+    // The time in its id: lists are in that order, and `created_after` is compared with it.
+    createdAt: parseTaskId(request.id)?.createdAt ?? now,
     finalizedAt: null,
     reason: null,
     until: null,

@@ -10,7 +10,9 @@ type Body = Pick<CallResult, "body" | "bodyEncoding" | "truncated">;
  */
 export async function readBody(response: Response, maxBytes: number): Promise<Body> {
   if (response.body === null) return { body: "", bodyEncoding: "utf8", truncated: false };
-  const { bytes, truncated } = await readBytes(response.body.getReader(), maxBytes);
+  const { bytes, truncated } = fitsWhole(response.headers, maxBytes)
+    ? { bytes: new Uint8Array(await response.arrayBuffer()), truncated: false }
+    : await readBytes(response.body.getReader(), maxBytes);
   const text = decodeUtf8(bytes, truncated);
   return text === null
     ? { body: bytesToBase64(bytes), bodyEncoding: "base64", truncated }
@@ -21,6 +23,12 @@ export async function readBody(response: Response, maxBytes: number): Promise<Bo
 export function discardBody(response: Response): void {
   // Failing to cancel means that the stream has ended already.
   response.body?.cancel().catch(() => undefined);
+}
+
+/** True where the answer says that it fits: then one read takes it all. A compressed body can be any size. */
+function fitsWhole(headers: Headers, maxBytes: number): boolean {
+  const length = headers.get("content-length");
+  return length !== null && !headers.has("content-encoding") && Number(length) <= maxBytes;
 }
 
 /** What readBytes needs of a stream's reader; the runtimes' own types differ. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { makeTaskId } from "../../src/core/id.ts";
 import type { NewTask } from "../../src/core/messages.ts";
 import { taskFrom } from "../../src/core/new-task.ts";
 import { buildCall, NOW, TARGET } from "../support/build-task.ts";
@@ -63,5 +64,11 @@ describe("taskFrom", () => {
       expiresAt: dueAt + MAX_AGE_MS,
       createdAt: NOW,
     });
+  });
+
+  test("was created when its id was made, which lists go by", () => {
+    const id = makeTaskId({ createdAt: NOW - 40, shard: 0, queueRef: 1 }, () => 0);
+
+    expect(taskFrom(buildNewTask({ id }), MAX_AGE_MS, NOW).createdAt).toBe(NOW - 40);
   });
 });

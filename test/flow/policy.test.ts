@@ -108,8 +108,14 @@ describe.concurrent("a task held by a rule", () => {
     const held = await taskWhen(world.client, id, ({ state }) => state === "held");
     const task = await world.client.wait(id);
 
-    expect(held).toMatchObject({ waiting_on: "probe", attempts: [{ class: "conditional", decision: "hold" }] });
-    expect(task).toMatchObject({ state: "succeeded", attempts: [{ number: 1 }, { number: 2, trigger: "probe" }] });
+    expect(held).toMatchObject({
+      waiting_on: "probe",
+      attempts: [{ class: "conditional", decision: "hold" }],
+    });
+    expect(task).toMatchObject({
+      state: "succeeded",
+      attempts: [{ number: 1 }, { number: 2, trigger: "probe" }],
+    });
     const [, second] = target.calls();
     const ready = probed.calls()[1];
     expect(probed.calls().map(({ method }) => method)).toEqual(["GET", "GET"]);
@@ -145,7 +151,10 @@ describe.concurrent("a queue in YAML", () => {
     const own = await world.client.submit({ url: always503.url, queue, retry: { max_attempts: 2 } });
     const ruled = await world.client.submit({ url: always422.url, queue, retry: { max_attempts: 2 } });
 
-    expect(put).toMatchObject({ status: 201, body: { settings: { timeout: 5_000, retry: { max_attempts: 3 } } } });
+    expect(put).toMatchObject({
+      status: 201,
+      body: { settings: { timeout: 5_000, retry: { max_attempts: 3 } } },
+    });
     expect(await world.client.wait(plain.id)).toMatchObject({ state: "failed", attempt_count: 3 });
     expect(await world.client.wait(own.id)).toMatchObject({ state: "failed", attempt_count: 2 });
     expect(await world.client.wait(ruled.id)).toMatchObject({ reason: "rule", attempt_count: 1 });

@@ -75,25 +75,33 @@ async function survives(world: World, seed: number): Promise<void> {
     world.server = await world.server.restart();
     await submitting;
   }
-  await eventually("every task is final and every callback is delivered", () => isQuiet(world, queue), SETTLED_WITHIN_MS);
+  await eventually(
+    "every task is final and every callback is delivered",
+    () => isQuiet(world, queue),
+    SETTLED_WITHIN_MS,
+  );
 
   const tasks = await allTasks(world, queue);
   const taskById = new Map(tasks.map((task) => [task.id, task]));
   expect([...accepted].filter((id) => !taskById.has(id))).toEqual([]);
   expect(Math.min(...inFlight)).toBeGreaterThanOrEqual(TASKS);
   expect(tasks.filter(({ state, metadata }) => state !== finalStateOf(metadata.kind))).toEqual([]);
-  expect(tasks.map(({ id }) => faultOfCallbacks(witness, taskById.get(id), world.server.signingSecret))).toEqual(
-    tasks.map(() => null),
-  );
+  expect(
+    tasks.map(({ id }) => faultOfCallbacks(witness, taskById.get(id), world.server.signingSecret)),
+  ).toEqual(tasks.map(() => null));
   // The target is never called without an attempt in the history to show for it.
-  expect(tasks.filter(({ id, attempt_count }) => (witness.callsById.get(id) ?? 0) > attempt_count)).toEqual([]);
+  expect(tasks.filter(({ id, attempt_count }) => (witness.callsById.get(id) ?? 0) > attempt_count)).toEqual(
+    [],
+  );
   expect(cutOff.size).toBeGreaterThan(0);
   await eachIsInterrupted(world, cutOff);
 }
 
 /** Submits a batch and many single tasks at once, and notes which were accepted until the server died. */
 async function submitAll(world: World, queue: string, url: string, accepted: Set<string>): Promise<void> {
-  const tasks = Array.from({ length: TASKS }, (_, i) => taskOf(KINDS[i % KINDS.length] ?? "at-once", queue, url, i));
+  const tasks = Array.from({ length: TASKS }, (_, i) =>
+    taskOf(KINDS[i % KINDS.length] ?? "at-once", queue, url, i),
+  );
   const submitNext = async (): Promise<void> => {
     for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
       const answer = await ask(world.server, "POST", "/v1/tasks", { body: task });
@@ -172,7 +180,8 @@ function faultOfCallbacks(witness: Witness, task: TaskSummary | undefined, secre
   const calls = witness.callbacksById.get(task.id) ?? [];
   const [first] = calls;
   if (first === undefined) return `${task.id}: no callback came`;
-  if (calls.some((call) => call.headers["webhook-id"] !== `${task.id}_1`)) return `${task.id}: another message`;
+  if (calls.some((call) => call.headers["webhook-id"] !== `${task.id}_1`))
+    return `${task.id}: another message`;
   if (calls.length > (task.callback?.attempts.length ?? 0)) return `${task.id}: a delivery is not on record`;
   const { state } = verified(first, secret).data.task;
   return state === task.state ? null : `${task.id}: told ${state}, is ${task.state}`;

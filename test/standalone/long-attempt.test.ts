@@ -17,7 +17,9 @@ describe.concurrent("an attempt of 150 s", () => {
     await succeedsAtOnce({});
   });
 
-  test("succeeds at its first try when it began after a delay", { timeout: PATIENCE_MS + 10_000 }, async () => {
+  test("succeeds at its first try when it began after a delay", {
+    timeout: PATIENCE_MS + 10_000,
+  }, async () => {
     await succeedsAtOnce({ delay: "2s" });
   });
 });

@@ -85,7 +85,8 @@ function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: Each
       handled++;
       const one = claimRow(ctx, row, eachRow);
       if (one !== null && one !== "failed") claimed.push(one);
-      if (one === "failed" && ctx.rows.putOff(String(row.id), now + FAILED_ROW_MS)) note(now + FAILED_ROW_MS);
+      if (one === "failed" && ctx.rows.putOff(String(row.id), lane, now + FAILED_ROW_MS))
+        note(now + FAILED_ROW_MS);
     }
     if (stopAt !== undefined) note(Number(stopAt.due_at));
     below = Number(first.priority);

@@ -97,10 +97,10 @@ export class Rows {
     return row === undefined ? null : (row.state as TaskState);
   }
 
-  /** Makes a waiting row due later, whatever else is in it. False where it does not wait. */
-  putOff(id: string, dueAt: number): boolean {
-    const query = "UPDATE tasks SET due_at = ? WHERE id = ? AND lane IS NOT NULL RETURNING id";
-    return this.#sql.exec(query, dueAt, id).toArray().length > 0;
+  /** Makes a row that waits in this lane due later, whatever else is in it. False where it does not wait there. */
+  putOff(id: string, lane: string, dueAt: number): boolean {
+    const query = "UPDATE tasks SET due_at = ? WHERE id = ? AND lane = ? RETURNING id";
+    return this.#sql.exec(query, dueAt, id, lane).toArray().length > 0;
   }
 
   /** The task of an idempotency key, with the hash of its request; null where the key is free. */

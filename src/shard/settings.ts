@@ -62,7 +62,8 @@ export class ShardSettings {
   async #ask(): Promise<void> {
     const config = await this.#ports.catalog().queueByRef(this.#ref);
     this.#askedAt = this.#ports.now();
-    if (config !== null) await this.take(config);
+    const known = this.#ctx.config?.version;
+    if (config !== null && (known === undefined || known < config.version)) await this.take(config);
   }
 
   #noteStale(error: unknown): void {

@@ -151,8 +151,8 @@ export class Shard implements ShardApi {
     try {
       await this.#settings.refresh();
       if (this.ctx.config === null) return;
-      await this.group.run((tx) => moveWatermark(this.ctx, tx));
       await prune(this.ctx, this.group);
+      await this.group.run((tx) => moveWatermark(this.ctx, tx));
     } catch (error) {
       if (isPlatformError(error)) throw error;
       // The platform would try six times and then never again.

@@ -147,7 +147,7 @@ describe.concurrent("a submitted task", () => {
 
   test("counts an attempt that outlasts its timeout as failed", async () => {
     const target = world.place(inTurn("hang", { status: 200 }));
-    const { id } = await world.client.submit({ url: target.url, timeout: "300ms", retry: QUICK });
+    const { id } = await world.client.submit({ url: target.url, timeout: "1s", retry: QUICK });
 
     expect((await world.client.wait(id)).attempts).toMatchObject([
       { status: 0, error_type: "timeout", class: "transient", decision: "retry" },

@@ -23,6 +23,8 @@ describe("Ctrl-C and a new start on the same folder", () => {
     const held = world.place(inTurn({ status: 401 }, { status: 200 }));
     const slow = world.place(inTurn({ status: 200, delayMs: 3_000 }, { status: 200 }));
     const plain = world.place();
+    let isReady = false;
+    const probed = world.place(() => ({ status: isReady ? 200 : 503 }));
     const receiver = world.place();
     const callback = { url: receiver.url };
     const queue = await world.makeQueue({ retry: { max_attempts: 7 } });
@@ -38,15 +40,23 @@ describe("Ctrl-C and a new start on the same folder", () => {
     const retrying = await world.client.submit({ url: flaky.url, retry: { backoff }, callback });
     const rules = [{ when: "status == 401", do: "hold" as const, until: "signal" as const }];
     const signalled = await world.client.submit({ url: held.url, retry: { rules }, callback });
+    const probe = { url: probed.url, period: "1s" };
+    const watched = await world.client.submit({
+      url: world.place(inTurn({ status: 409 }, { status: 200 })).url,
+      retry: { rules: [{ when: "error_type == conflict", do: "hold", until: { probe } }] },
+      callback,
+    });
     await world.client.wait(done.id);
     await taskWhen(world.client, retrying.id, ({ state }) => state === "retrying");
-    await taskWhen(world.client, signalled.id, ({ state }) => state === "held");
+    for (const { id } of [signalled, watched])
+      await taskWhen(world.client, id, ({ state }) => state === "held");
     const cutOff = await world.client.submit({ url: slow.url, timeout: "5s", retry: { backoff }, callback });
     await slow.waitForCalls(1);
     await world.server.stop();
     expect(await world.server.exited).toBe(0);
     world.server = await startServer({ dataDir });
     world.client = clientOf(world.server);
+    isReady = true;
 
     expect(await world.client.get(done.id)).toMatchObject({
       state: "succeeded",
@@ -60,7 +70,7 @@ describe("Ctrl-C and a new start on the same folder", () => {
     expect(await world.client.get(parked.id)).toMatchObject({ waiting_on: "paused", max_attempts: 7 });
     await world.client.queues.resume(queue);
     await world.client.resume(signalled.id);
-    const open = [parked, delayed, retrying, signalled, cutOff];
+    const open = [parked, delayed, retrying, signalled, watched, cutOff];
     for (const { id } of open)
       expect(await world.client.wait(id, { timeoutMs: 30_000 })).toMatchObject({ state: "succeeded" });
     const calls = await receiver.waitForCalls(open.length);

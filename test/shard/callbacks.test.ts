@@ -1,6 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import { HOOK, ShardWorld } from "../support/shard-world.ts";
+import { HOOK } from "../support/shard-messages.ts";
+import { ShardWorld } from "../support/shard-world.ts";
 
 const CALLED_BACK = { call: { callback: HOOK } };
 

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { HOOK } from "../support/shard-messages.ts";
 import { ShardWorld } from "../support/shard-world.ts";
-
-const HOOK = { url: "https://me.example.com/hook" };
 
 describe("a task from submit to callback", () => {
   test("is called by its submitter, and its callback delivered by the same", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { GroupCommit } from "../../src/shard/group-commit.ts";
-import { answer, ShardWorld, settleMessage } from "../support/shard-world.ts";
+import { settleMessage } from "../support/shard-messages.ts";
+import { ShardWorld } from "../support/shard-world.ts";
 import { memorySql } from "../support/sqlite.ts";
 
 /** A group on a real table, with everything that happens written down in order. */
@@ -221,7 +222,7 @@ describe("a shard's group", () => {
     const grants = [await world.submitGranted(), await world.submitGranted()];
     const before = world.shard.group.commits;
     const answers = await Promise.all([
-      ...grants.map((grant) => world.shard.settle(settleMessage(grant, answer()))),
+      ...grants.map((grant) => world.shard.settle(settleMessage(grant))),
       world.shard.submit({ queueVersion: 1, tasks: [world.task()] }),
     ]);
     expect(world.shard.group.commits).toBe(before + 1);

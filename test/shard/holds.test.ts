@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Grant } from "../../src/core/messages.ts";
 import type { QueueSettingsInput } from "../../src/schema/queue.ts";
-import { HOOK, ShardWorld, settleMessage } from "../support/shard-world.ts";
+import { HOOK, settleMessage } from "../support/shard-messages.ts";
+import { ShardWorld } from "../support/shard-world.ts";
 
 const READY = { url: "https://api.example.com/ready", period: 10_000, timeout: 5_000, success_threshold: 1 };
 

@@ -41,7 +41,7 @@ const waits = fc.record({
 });
 const steps = fc.array(fc.oneof(submits, settles, settles, waits, operates, rare), {
   minLength: 5,
-  maxLength: Number(process.env.LEN ?? 40),
+  maxLength: 60,
 });
 
 describe("a shard under random use", () => {
@@ -53,7 +53,7 @@ describe("a shard under random use", () => {
         await harness.quiet();
         await endsInOrder(harness);
       }),
-      { numRuns: Number(process.env.RUNS ?? 150) },
+      { numRuns: 150 },
     );
   }, 120_000);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { HOOK, ShardWorld } from "../support/shard-world.ts";
+import { HOOK } from "../support/shard-messages.ts";
+import { ShardWorld } from "../support/shard-world.ts";
 
 const SHORT = { retry: { max_age: 90_000 } };
 

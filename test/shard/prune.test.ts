@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../src/schema/limits.ts";
-import { HOOK, ShardWorld } from "../support/shard-world.ts";
+import { HOOK } from "../support/shard-messages.ts";
+import { ShardWorld } from "../support/shard-world.ts";
 
 async function succeeded(world: ShardWorld, overrides = {}): Promise<string> {
   const grant = await world.submitGranted(overrides);

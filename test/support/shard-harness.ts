@@ -1,7 +1,8 @@
 import { expect } from "vitest";
 import type { Grant, SettleAnswer, SettleMessage } from "../../src/core/messages.ts";
 import { ownerId } from "../../src/core/transition.ts";
-import { HOOK, overloaded, ShardWorld, settleMessage } from "./shard-world.ts";
+import { HOOK, settleMessage } from "./shard-messages.ts";
+import { overloaded, ShardWorld } from "./shard-world.ts";
 
 /** What a random run can do to a shard. Numbers pick one of what there is, modulo how many there are. */
 export type Step =

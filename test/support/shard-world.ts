@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { makeTaskId } from "../../src/core/id.ts";
 import type {
   CallResult,
   Grant,
@@ -11,9 +10,9 @@ import type {
 } from "../../src/core/messages.ts";
 import { migrate } from "../../src/core/migrate.ts";
 import type { SqlRow, SqlValue } from "../../src/core/sql-port.ts";
-import type { TaskCall } from "../../src/core/task.ts";
-import { QueueSettings, type QueueSettingsInput } from "../../src/schema/queue.ts";
+import type { QueueSettingsInput } from "../../src/schema/queue.ts";
 import { Shard } from "../../src/shard/shard.ts";
+import { buildConfig, buildNewTask, settleMessage, type TaskOverrides } from "./shard-messages.ts";
 import { type MemorySql, memorySql } from "./sqlite.ts";
 
 export const SHARD_SQL = readFileSync(
@@ -21,10 +20,6 @@ export const SHARD_SQL = readFileSync(
   "utf8",
 );
 export const START = Date.parse("2026-11-23T10:00:00Z");
-/** The receiver of callbacks in tests. */
-export const HOOK = { url: "https://me.example.com/hook" };
-
-type TaskOverrides = Partial<Omit<NewTask, "call">> & { call?: Partial<TaskCall> };
 
 /** A shard on a real SQLite, with a clock, an alarm and runners that the test holds in its hands. */
 export class ShardWorld {
@@ -48,24 +43,10 @@ export class ShardWorld {
   config: QueueConfig;
   storage: MemorySql = memorySql();
   shard: Shard;
-  #made = 0;
   #background: Promise<unknown>[] = [];
 
   constructor(settings: QueueSettingsInput = {}, overrides: Partial<QueueConfig> = {}) {
-    const { shards = 1, ...rest } = QueueSettings.parse({ shards: 1, ...settings });
-    this.config = {
-      name: "default",
-      ref: 1,
-      shards,
-      version: 1,
-      paused: false,
-      settings: rest,
-      secrets: ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
-      previousSecretUntil: null,
-      createdAt: START,
-      updatedAt: START,
-      ...overrides,
-    };
+    this.config = buildConfig(settings, overrides);
     this.shard = this.#start();
   }
 
@@ -85,36 +66,7 @@ export class ShardWorld {
 
   /** A task with only what matters to the test. Ids of one millisecond are in the order in which they were made. */
   task(overrides: TaskOverrides = {}): NewTask {
-    const { call, ...rest } = overrides;
-    const url = call?.url ?? "https://api.example.com/charge";
-    const digits = [...(this.#made++).toString(32).padStart(12, "0")];
-    const noise = () => Number.parseInt(digits.shift() ?? "0", 32) / 32;
-    return {
-      id: makeTaskId({ createdAt: this.now, shard: 0, queueRef: 1 }, noise),
-      target: new URL(url).origin,
-      priority: 5,
-      delayMs: 0,
-      runAt: null,
-      idempotencyKey: null,
-      requestHash: null,
-      edge: true,
-      ...rest,
-      call: {
-        url,
-        method: "POST",
-        headers: {},
-        body: null,
-        bodyEncoding: "utf8",
-        timeoutMs: null,
-        maxRedirects: 0,
-        retry: null,
-        labels: [],
-        metadata: {},
-        idempotencyKey: null,
-        traceparent: null,
-        ...call,
-      },
-    };
+    return buildNewTask(this.now, overrides);
   }
 
   /** A task whose target is `https://<host>.example.com`, for a runner: its submitter does not call it. */
@@ -264,30 +216,6 @@ export class ShardWorld {
     this.handed.push(...grants.slice(0, started).map((grant) => ({ runner, grant })));
     return { started };
   }
-}
-
-/** The message that settles a grant, 200 unless the test says otherwise. */
-export function settleMessage(
-  grant: Grant,
-  result: Partial<CallResult> = {},
-  more: Partial<SettleMessage> = {},
-): SettleMessage {
-  const { kind, id, round, lease } = grant;
-  return { kind, id, round, lease, result: answer(result), edgeElapsedMs: null, want: 0, ...more };
-}
-
-/** What came of a call, 200 unless the test says otherwise. */
-export function answer(result: Partial<CallResult> = {}): CallResult {
-  return {
-    status: 200,
-    headers: {},
-    body: "",
-    bodyEncoding: "utf8",
-    truncated: false,
-    durationMs: 5,
-    error: null,
-    ...result,
-  };
 }
 
 /** The error with which the platform refuses a call before its object sees it. */

@@ -18,6 +18,7 @@ export interface Place {
 
 /** The real server, a target and receiver for it, and a client with the root key. */
 export interface World {
+  /** A story that restarts it puts the new one here. */
   server: TestServer;
   target: Target;
   client: RedriveClient;
@@ -43,7 +44,7 @@ export async function openWorld(options: StartOptions = {}): Promise<World> {
   const scripts = new Map<string, TargetScript>();
   let made = 0;
   target.respond((call) => scripts.get(placeOf(call))?.(call) ?? null);
-  return {
+  const world: World = {
     server,
     target,
     client,
@@ -64,9 +65,10 @@ export async function openWorld(options: StartOptions = {}): Promise<World> {
       return name;
     },
     stop: async () => {
-      await Promise.all([server.stop(), target.stop()]);
+      await Promise.all([world.server.stop(), target.stop()]);
     },
   };
+  return world;
 }
 
 /** A client with the server's root key that makes each call once, so that a test sees every refusal. */

@@ -1,0 +1,330 @@
+import {
+  abortAllDurableObjects,
+  evictDurableObject,
+  runDurableObjectAlarm,
+  runInDurableObject,
+} from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Grant, NewTask, QueueConfig, SubmitResult } from "../../src/core/messages.ts";
+import type { Env } from "../../src/env.ts";
+import { GroupCommit } from "../../src/shard/group-commit.ts";
+import {
+  buildConfig,
+  buildNewTask,
+  HOOK,
+  settleMessage,
+  type TaskOverrides,
+} from "../support/shard-messages.ts";
+
+const bindings = env as unknown as Env;
+/** Far from the real clock, so that only the tests run alarms. */
+const START = Date.parse("2040-01-01T00:00:00Z");
+let queues = 100;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(START);
+  vi.stubGlobal("fetch", async () => new Response("ok"));
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+/** One shard of a queue of its own, by its name: a new stub for each call, as the API makes them. */
+class Remote {
+  readonly config: QueueConfig;
+  readonly name: string;
+
+  constructor(settings: Parameters<typeof buildConfig>[0] = {}) {
+    const ref = queues++;
+    this.name = `q${ref}-0`;
+    this.config = buildConfig(settings, { ref });
+  }
+
+  get stub() {
+    return bindings.SHARD.getByName(this.name);
+  }
+
+  async submit(...tasks: NewTask[]): Promise<SubmitResult[]> {
+    await this.stub.configure(this.config);
+    return this.stub.submit({ queueVersion: 1, tasks });
+  }
+
+  async submitGranted(overrides: TaskOverrides = {}): Promise<Grant> {
+    const [result] = await this.submit(buildNewTask(Date.now(), overrides));
+    if (!result?.ok || result.grant === null) throw new Error(`no grant: ${JSON.stringify(result)}`);
+    return result.grant;
+  }
+
+  async view(id: string) {
+    const answer = await this.stub.get(id);
+    if (!answer.ok) throw new Error(answer.detail);
+    return answer.task;
+  }
+
+  /** Moves the clock, and runs the alarm there. */
+  async alarmAfter(ms: number): Promise<void> {
+    vi.setSystemTime(Date.now() + ms);
+    expect(await runDurableObjectAlarm(this.stub)).toBe(true);
+  }
+
+  alarmAt(): Promise<number | null> {
+    return runInDurableObject(this.stub, (_, { storage }) => storage.getAlarm());
+  }
+
+  rows(query: string, ...values: (string | number | null)[]) {
+    return runInDurableObject(this.stub, (_, { storage }) => storage.sql.exec(query, ...values).toArray());
+  }
+}
+
+describe("a shard in workerd", () => {
+  test("takes a task from submit to callback, and keeps it over evictions on the way", async () => {
+    const shard = new Remote();
+    const attempt = await shard.submitGranted({ call: { callback: HOOK } });
+    await evictDurableObject(shard.stub);
+    const { status, callback } = await shard.stub.settle(settleMessage(attempt, { body: "paid" }));
+    expect(status).toBe("accepted");
+    if (callback === null) throw new Error("no callback grant");
+    await evictDurableObject(shard.stub);
+    // The first answer was lost on its way.
+    const repeated = await shard.stub.settle(settleMessage(attempt));
+    expect(repeated.callback).toMatchObject({ lease: callback.lease, leaseUntil: callback.leaseUntil });
+    await shard.stub.settle(settleMessage(callback, { status: 204 }));
+    await evictDurableObject(shard.stub);
+    expect(await shard.view(attempt.id)).toMatchObject({
+      state: "succeeded",
+      response: { body: "paid" },
+      callback: { state: "delivered", attempts: [{ number: 1, status: 204 }] },
+    });
+  });
+
+  test("loses nothing that was answered when every object stops at once", async () => {
+    const shard = new Remote();
+    const edge = await shard.submitGranted({ call: { callback: HOOK } });
+    const [waiting] = await shard.submit(buildNewTask(Date.now(), { delayMs: 60_000 }));
+    await abortAllDurableObjects();
+    expect(await shard.alarmAt()).toBe(START + 30_000);
+    await shard.alarmAfter(30_000);
+    expect((await shard.view(edge.id)).attempts).toMatchObject([{ error_type: "interrupted" }]);
+    expect(await shard.stub.settle(settleMessage(edge))).toMatchObject({ status: "stale" });
+    await shard.alarmAfter(60_000);
+    if (!waiting?.ok) throw new Error("refused");
+    for (const id of [edge.id, waiting.task.id]) {
+      await vi.waitFor(async () => expect(await shard.view(id)).toMatchObject({ state: "succeeded" }));
+    }
+    await vi.waitFor(async () =>
+      expect((await shard.view(edge.id)).callback).toMatchObject({ state: "delivered" }),
+    );
+  });
+
+  test("hands what is due to Runner objects, which settle it and its callback", async () => {
+    const called: string[] = [];
+    vi.stubGlobal("fetch", async (input: RequestInfo | URL) => {
+      called.push(new Request(input).url);
+      return new Response("ok");
+    });
+    const shard = new Remote({ concurrency: 8 });
+    const tasks = Array.from({ length: 20 }, () =>
+      buildNewTask(Date.now(), { delayMs: 1_000, call: { callback: HOOK } }),
+    );
+    await shard.submit(...tasks);
+    await shard.alarmAfter(1_000);
+    await vi.waitFor(async () => {
+      const stats = await shard.stub.stats();
+      expect(stats).toMatchObject({ counts: { succeeded: 20 }, inFlight: 0, callbacksWaiting: 0 });
+    });
+    expect(called.filter((url) => url === HOOK.url)).toHaveLength(20);
+    expect(called).toHaveLength(40);
+    expect(await shard.rows("SELECT * FROM flights")).toEqual([]);
+  });
+
+  test("gives a repeated submit the same grant, after an eviction too", async () => {
+    const shard = new Remote();
+    const task = buildNewTask(Date.now());
+    const [first] = await shard.submit(task);
+    await evictDurableObject(shard.stub);
+    const [again] = await shard.submit(task);
+    expect(again).toEqual(first);
+  });
+
+  test("commits calls that come together as one, in order, each all or nothing", async () => {
+    const shard = new Remote();
+    await shard.submit();
+    await runInDurableObject(shard.stub, async (_, { storage }) => {
+      storage.sql.exec("CREATE TABLE notes (text TEXT)");
+      const note = (text: string) => storage.sql.exec("INSERT INTO notes (text) VALUES (?)", text);
+      const group = new GroupCommit({
+        transaction: (run) => storage.transactionSync(run),
+        now: () => Date.now(),
+        wait: () => Promise.resolve(),
+        // As a shard's claims: transactions inside the group's work, one inside another.
+        beforeCommit: () =>
+          storage.transactionSync(() => {
+            note("claims");
+            try {
+              storage.transactionSync(() => {
+                note("a claim that fails");
+                throw new Error("poisoned");
+              });
+            } catch {
+              note("goes on");
+            }
+          }),
+      });
+      const write = (text: string, fails = false) =>
+        group.run(() => {
+          note(text);
+          if (fails) throw new Error(`${text} fails`);
+          return text;
+        });
+      const results = await Promise.allSettled([write("one"), write("two", true), write("three")]);
+      expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+      const texts = storage.sql
+        .exec("SELECT text FROM notes ORDER BY rowid")
+        .toArray()
+        .map(({ text }) => text);
+      expect(texts).toEqual(["one", "three", "claims", "goes on"]);
+      expect(group.commits).toBe(1);
+    });
+  });
+
+  test("makes one commit of submits that come together, and one task of those with one key", async () => {
+    const shard = new Remote();
+    await shard.submit();
+    const key = { idempotencyKey: "order-1", requestHash: "hash" };
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        shard.stub.submit({ queueVersion: 1, tasks: [buildNewTask(Date.now(), key)] }),
+      ),
+    );
+    const ids = new Set(answers.flat().map((result) => (result.ok ? result.task.id : "refused")));
+    expect(ids.size).toBe(1);
+    expect(answers.flat().filter((result) => result.ok && result.grant !== null)).toHaveLength(1);
+    expect(await shard.stub.stats()).toMatchObject({ counts: { running: 1 } });
+  });
+
+  test("never overlaps two leases where a running task is cancelled and retried", async () => {
+    const shard = new Remote();
+    const old = await shard.submitGranted();
+    await shard.stub.operate(old.id, "cancel", false);
+    await shard.stub.operate(old.id, "retry", false);
+    await evictDurableObject(shard.stub);
+    expect(await shard.view(old.id)).toMatchObject({ state: "pending", waiting_on: "concurrency" });
+    await shard.alarmAfter(30_000);
+    expect((await shard.view(old.id)).attempts).toMatchObject([
+      { number: 1, round: 1, decision: "late" },
+      { number: 2, round: 2 },
+    ]);
+    await vi.waitFor(async () => expect(await shard.view(old.id)).toMatchObject({ state: "succeeded" }));
+  });
+
+  test("is stopped by no poisoned row, and shows it as failed", async () => {
+    const shard = new Remote();
+    const tasks = [1, 2, 3].map(() => buildNewTask(Date.now(), { delayMs: 1_000 }));
+    await shard.submit(...tasks);
+    const poisoned = tasks[1]?.id ?? "";
+    await shard.rows("UPDATE tasks SET history = ? WHERE id = ?", '[{"broken', poisoned);
+    await shard.alarmAfter(1_000);
+    await vi.waitFor(async () =>
+      expect(await shard.stub.stats()).toMatchObject({ counts: { succeeded: 2, failed: 1 } }),
+    );
+    expect(await shard.view(poisoned)).toMatchObject({ state: "failed", reason: "corrupt" });
+  });
+
+  test("arms its alarm again after one that failed", async () => {
+    const shard = new Remote();
+    const [result] = await shard.submit(buildNewTask(Date.now(), { delayMs: 1_000 }));
+    if (!result?.ok) throw new Error("refused");
+    await shard.rows("ALTER TABLE flights RENAME TO flights_away");
+    await shard.alarmAfter(1_000);
+    expect(await shard.alarmAt()).toBe(Date.now() + 5_000);
+    expect(await shard.view(result.task.id).catch(() => null)).toBeNull();
+    await shard.rows("ALTER TABLE flights_away RENAME TO flights");
+    await shard.alarmAfter(5_000);
+    await vi.waitFor(async () =>
+      expect(await shard.view(result.task.id)).toMatchObject({ state: "succeeded", attempt_count: 1 }),
+    );
+  });
+
+  test("lapses leases below the watermark on time after an eviction", async () => {
+    const shard = new Remote();
+    let answerTarget = (_: Response) => {};
+    const called = new Promise<void>((resolve) => {
+      vi.stubGlobal("fetch", () => {
+        resolve();
+        return new Promise<Response>((answer) => {
+          answerTarget = answer;
+        });
+      });
+    });
+    const task = buildNewTask(Date.now(), { delayMs: 600_000 });
+    await shard.submit(task);
+    await shard.alarmAfter(600_000);
+    await called;
+    const [row] = await shard.rows("SELECT watermark FROM shard");
+    expect(String(row?.watermark) > task.id).toBe(true);
+    await evictDurableObject(shard.stub);
+    expect(await shard.stub.stats()).toMatchObject({ inFlight: 1 });
+    await shard.alarmAfter(30_000);
+    expect(await shard.view(task.id)).toMatchObject({
+      state: "retrying",
+      attempts: [{ error_type: "interrupted" }],
+    });
+    answerTarget(new Response("late"));
+  });
+
+  test("applies its migrations once, whatever the number of starts", async () => {
+    const shard = new Remote();
+    const { id } = await shard.submitGranted();
+    const before = await shard.rows("SELECT * FROM _migrations");
+    vi.setSystemTime(START + 1_000);
+    await evictDurableObject(shard.stub);
+    expect(await shard.rows("SELECT * FROM _migrations")).toEqual(before);
+    expect(before).toEqual([{ name: "0001_init", applied_at: START }]);
+    expect(await shard.view(id)).toMatchObject({ state: "running" });
+  });
+
+  test("writes about four rows for a task that succeeds at once with a callback", async () => {
+    const shard = new Remote();
+    const warm = await shard.submitGranted({ call: { callback: HOOK } });
+    const delivery = (await shard.stub.settle(settleMessage(warm))).callback;
+    if (delivery !== null) await shard.stub.settle(settleMessage(delivery));
+    const written = await rowsWrittenBy(shard, async () => {
+      for (let i = 0; i < 10; i++) {
+        const attempt = await shard.submitGranted({ call: { callback: HOOK } });
+        const { callback } = await shard.stub.settle(settleMessage(attempt));
+        if (callback !== null) await shard.stub.settle(settleMessage(callback));
+      }
+    });
+    // The insert, the settle that ends it, and the delivery's; in no index, since it never waits.
+    expect(written).toBe(30);
+  });
+
+  test("is empty after destroy, and answers like a shard that never was", async () => {
+    const shard = new Remote();
+    const { id } = await shard.submitGranted();
+    await shard.stub.destroy();
+    expect(await shard.stub.get(id)).toMatchObject({ ok: false, code: "task_not_found" });
+    expect(await shard.alarmAt()).toBeNull();
+  });
+});
+
+/** Rows that the shard's own statements wrote meanwhile; pruning and alarms come on top. */
+async function rowsWrittenBy(shard: Remote, run: () => Promise<void>): Promise<number> {
+  let written = 0;
+  await runInDurableObject(shard.stub, (_, { storage }) => {
+    const { sql } = storage;
+    const exec = sql.exec.bind(sql);
+    vi.spyOn(sql, "exec").mockImplementation(((query: string, ...values: unknown[]) => {
+      const cursor = exec(query, ...values);
+      written += cursor.rowsWritten;
+      return cursor;
+    }) as typeof sql.exec);
+  });
+  await run();
+  vi.restoreAllMocks();
+  return written;
+}

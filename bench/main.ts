@@ -15,6 +15,7 @@ interface FloorFigures extends Latency {
 const FLOOR_TASKS = 10_000;
 const COST = "cost";
 
+process.once("SIGTERM", () => process.exit(1));
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(names: string[]): Promise<number> {

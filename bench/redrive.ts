@@ -32,6 +32,8 @@ export async function startRedrive(entry?: string): Promise<Redrive> {
     env: { REDRIVE_SANDBOX: "off" },
     ...(entry !== undefined && { build: entry }),
   });
+  const onExit = () => process.kill(server.launcherPid, "SIGINT");
+  process.once("exit", onExit);
   const connections = new Connections(server.url, IN_FLIGHT);
   const headers = { "content-type": "application/json", authorization: `Bearer ${server.apiKey}` };
   const request = async (method: string, path: string, body?: object): Promise<unknown> => {
@@ -58,6 +60,7 @@ export async function startRedrive(entry?: string): Promise<Redrive> {
     },
     stop: async () => {
       connections.close();
+      process.off("exit", onExit);
       await server.stop();
     },
   };

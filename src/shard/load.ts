@@ -33,8 +33,8 @@ function storedConfig(ctx: ShardContext, stored: SqlValue | undefined): QueueCon
 
 function loadFlights(ctx: ShardContext): void {
   const rows = ctx.flights.stored();
-  // The newest first: an older row may still list a task whose present lease is of a newer one.
-  for (const { seq, ids } of rows.toReversed()) {
+  for (const { seq, ids } of rows) {
+    // An older row may still list a task whose present lease is of a newer one: one of them is enough to find it.
     const inFlight = ids?.filter((id) => loadFlight(ctx, id, seq)) ?? [];
     if (inFlight.length === 0) ctx.flights.dropRow(seq);
   }

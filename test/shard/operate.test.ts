@@ -217,6 +217,17 @@ describe("a callback that is not delivered when its task is retried", () => {
     expect(world.rows("SELECT id FROM tasks")).toHaveLength(1);
   });
 
+  test("is written without a second copy of the request's body", async () => {
+    const world = new ShardWorld();
+    const body = "x".repeat(10_000);
+    const attempt = await world.submitGranted({ call: { callback: HOOK, body } });
+    await world.settle(attempt, { status: 400 }, { edgeElapsedMs: 26_000 });
+    world.handed = [];
+    await world.operate(attempt.id, "retry");
+    expect(world.rows("SELECT id, part FROM bodies")).toEqual([{ id: attempt.id, part: "request" }]);
+    expect(world.nextHanded().request.body).toBe(body);
+  });
+
   test("is not counted as a task, nor listed", async () => {
     const world = new ShardWorld();
     const { id } = await undelivered(world);

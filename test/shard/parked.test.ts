@@ -98,6 +98,18 @@ describe("max_age of a parked task", () => {
     expect(await world.counts()).toMatchObject({ pending: 0, failed: 2_000 });
   });
 
+  test("is not asked again and again of those that are final and wait to tell it", async () => {
+    const world = new ShardWorld({ concurrency: 1 });
+    await world.submit(world.taskTo("slow", { call: { timeoutMs: 600_000 } }));
+    const call = { ...SHORT, callback: HOOK };
+    await world.submitAll(Array.from({ length: 600 }, () => world.taskTo("a", { call })));
+    await world.advance(150_000);
+    expect(await world.counts()).toMatchObject({ failed: 600 });
+    const before = world.alarmsRun;
+    await world.advance(120_000);
+    expect(world.alarmsRun - before).toBeLessThanOrEqual(4);
+  });
+
   test("counts from the first due time, not from the submit", async () => {
     const world = new ShardWorld();
     const { id } = await world.submit(world.taskTo("a", { delayMs: 3_600_000, call: SHORT }));

@@ -42,6 +42,7 @@ describe("a poisoned row", () => {
   ])("with %s = %s stops no other, and is seen as failed", async (column, value) => {
     const world = new ShardWorld();
     const [first, poisoned, last] = await threeWaiting(world, column, value);
+    expect(await world.counts()).toMatchObject({ pending: 3 });
     await world.advance(1_000);
     expect(world.handed.filter(({ grant }) => grant.kind === "attempt").map(({ grant }) => grant.id)).toEqual(
       [first, last],

@@ -245,6 +245,28 @@ describe("a runner that settles and asks for more", () => {
     expect(world.handed).toHaveLength(2);
   });
 
+  test("gets nothing more once it has its answer, whatever becomes due then", async () => {
+    const world = new ShardWorld();
+    await world.submit(world.taskTo("a"));
+    const answered = await world.settle(world.nextHanded(), {}, { want: 2 });
+    const { id } = await world.submit(world.taskTo("a"));
+    expect(answered.next).toEqual([]);
+    expect(world.nextHanded().id).toBe(id);
+  });
+
+  test("gets nothing with an answer that it is never given", async () => {
+    const world = new ShardWorld({ concurrency: 1 });
+    await world.submitAll([world.taskTo("a"), world.taskTo("b")]);
+    const first = world.nextHanded();
+    world.onSql = (query) => {
+      if (query.startsWith("INSERT INTO flights")) throw new Error("storage is full");
+    };
+    await expect(world.settle(first, {}, { want: 1 })).rejects.toThrow("storage is full");
+    world.onSql = () => undefined;
+    expect(await world.settle(first, {}, { want: 0 })).toMatchObject({ status: "accepted", next: [] });
+    expect(world.handed).toHaveLength(1);
+  });
+
   test("gets none beside a callback, nor for an edge-first attempt", async () => {
     const world = new ShardWorld({ concurrency: 1 });
     const edge = await world.submitGranted();

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import type { QueueSettingsInput } from "../../src/schema/queue.ts";
 import type { TaskRequestInput, TaskSummary } from "../../src/schema/task.ts";
 import { ask, eventually, openWorld, seededRandom, verified, type World } from "../support/stories.ts";
 import type { TargetAnswer, TargetCall } from "../support/target.ts";
@@ -9,7 +10,7 @@ const IN_FLIGHT = 500;
 const BACKLOG = 900;
 const BACKLOG_DUE_WITHIN_MS = 15_000;
 /** Submitted anew before each kill: some in one batch, most one by one. */
-const FRESH = 200;
+const FRESH = 250;
 const BATCH = 100;
 const SUBMITS_IN_FLIGHT = 40;
 const KILLS = 5;
@@ -23,8 +24,11 @@ const KINDS = ["at-once", "flaky", "slow", "delayed", "refused"] as const;
 
 /** What was sent to the server and what it answered, over all its lives. */
 interface Ledger {
-  queue: string;
   url: string;
+  /** Has what comes in batches, and so a line of due tasks at every moment. */
+  busyQueue: string;
+  /** Has what comes one by one, which the edge can call at once, as nobody waits before it. */
+  edgeQueue: string;
   /** Ids of all tasks that were answered with 202. */
   accepted: Set<string>;
   /** Tasks whose submit was not answered, by their idempotency key: they may exist or not. */
@@ -61,7 +65,7 @@ async function survives(world: World, seed: number): Promise<void> {
   const witness: Witness = { callsById: new Map(), open: new Set(), callbacksById: new Map() };
   const receiver = world.place((call) => noteCallback(witness, call));
   const target = world.place((call) => answerByKind(witness, call));
-  const queue = await world.makeQueue({
+  const settings: QueueSettingsInput = {
     timeout: "2s",
     concurrency: 200,
     retry: { max_attempts: 20, backoff: { strategy: "fixed", initial_interval: "300ms", jitter: "none" } },
@@ -70,8 +74,14 @@ async function survives(world: World, seed: number): Promise<void> {
       timeout: "2s",
       retry: { max_attempts: 20, backoff: { strategy: "fixed", initial_interval: "300ms", jitter: "none" } },
     },
-  });
-  const ledger: Ledger = { queue, url: target.url, accepted: new Set(), unansweredByKey: new Map() };
+  };
+  const ledger: Ledger = {
+    url: target.url,
+    busyQueue: await world.makeQueue(settings),
+    edgeQueue: await world.makeQueue(settings),
+    accepted: new Set(),
+    unansweredByKey: new Map(),
+  };
   const { accepted } = ledger;
   const cutOff = new Set<string>();
   const inFlight: number[] = [];
@@ -91,11 +101,11 @@ async function survives(world: World, seed: number): Promise<void> {
   await repeatUnanswered(world, ledger);
   await eventually(
     "every task is final and every callback is delivered",
-    () => (witness.callbacksById.size < ALL ? null : isQuiet(world, queue)),
+    () => (witness.callbacksById.size < ALL ? null : isQuiet(world, ledger)),
     SETTLED_WITHIN_MS,
   );
 
-  const tasks = await allTasks(world, queue);
+  const tasks = await allTasks(world, ledger);
   const taskById = new Map(tasks.map((task) => [task.id, task]));
   expect([...accepted].filter((id) => !taskById.has(id))).toEqual([]);
   expect(tasks).toHaveLength(ALL);
@@ -114,7 +124,10 @@ async function survives(world: World, seed: number): Promise<void> {
 
 /** Submits a batch and many single tasks at once, and notes which were accepted until the server died. */
 async function submitAll(world: World, ledger: Ledger, round: number): Promise<void> {
-  const tasks = Array.from({ length: FRESH }, (_, i) => taskOf(ledger, i, `${round}-${i}`));
+  const tasks = Array.from({ length: FRESH }, (_, i) => {
+    const queue = i < BATCH ? ledger.busyQueue : ledger.edgeQueue;
+    return { ...taskOf(ledger, i), queue, idempotency_key: `${round}-${i}` };
+  });
   for (const task of tasks) ledger.unansweredByKey.set(task.idempotency_key, task);
   const submitNext = async (): Promise<void> => {
     for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
@@ -131,7 +144,7 @@ async function submitAll(world: World, ledger: Ledger, round: number): Promise<v
 async function submitBacklog(world: World, ledger: Ledger): Promise<void> {
   const tasks = Array.from({ length: BACKLOG }, (_, i) => {
     const delayMs = Math.round((i / BACKLOG) * BACKLOG_DUE_WITHIN_MS);
-    return { ...taskOf(ledger, i, undefined), delay: delayMs };
+    return { ...taskOf(ledger, i), queue: ledger.busyQueue, delay: delayMs };
   });
   while (tasks.length > 0) await submitBatch(world, ledger, tasks.splice(0, BATCH));
 }
@@ -157,17 +170,10 @@ function serverDied(error: unknown): void {
   if (!(error instanceof TypeError)) throw error;
 }
 
-function taskOf<Key extends string | undefined>({ queue, url }: Ledger, i: number, key: Key) {
+function taskOf({ url }: Ledger, i: number) {
   const kind = KINDS[i % KINDS.length] ?? "at-once";
   const delayMs = kind === "delayed" ? 200 + ((i * 37) % 2_500) : 0;
-  return {
-    url: `${url}/${kind}`,
-    queue,
-    body: { i },
-    metadata: { kind },
-    delay: delayMs,
-    idempotency_key: key,
-  };
+  return { url: `${url}/${kind}`, body: { i }, metadata: { kind }, delay: delayMs };
 }
 
 function finalStateOf(kind: unknown): string {
@@ -181,7 +187,7 @@ async function answerByKind(witness: Witness, call: TargetCall): Promise<TargetA
   witness.callsById.set(id, before + 1);
   witness.open.add(key);
   const kind = call.path.split("/").at(-1);
-  if (kind === "slow") await delay(600);
+  if (kind === "slow") await delay(1_000);
   witness.open.delete(key);
   if (kind === "refused") return { status: 400 };
   return { status: kind === "flaky" && before === 0 ? 503 : 200 };
@@ -194,16 +200,20 @@ function noteCallback(witness: Witness, call: TargetCall): TargetAnswer {
   return { status: 200 };
 }
 
-async function isQuiet(world: World, queue: string): Promise<true | null> {
-  const { counts, callbacks_waiting: callbacksWaiting } = await world.client.queues.get(queue);
-  if (counts === undefined) return null;
-  const open = counts.pending + counts.running + counts.retrying + counts.held;
-  return open === 0 && callbacksWaiting === 0 ? true : null;
+async function isQuiet(world: World, ledger: Ledger): Promise<true | null> {
+  for (const name of [ledger.busyQueue, ledger.edgeQueue]) {
+    const { counts, callbacks_waiting: callbacksWaiting } = await world.client.queues.get(name);
+    if (counts === undefined || callbacksWaiting !== 0) return null;
+    if (counts.pending + counts.running + counts.retrying + counts.held > 0) return null;
+  }
+  return true;
 }
 
-async function allTasks(world: World, queue: string): Promise<TaskSummary[]> {
+async function allTasks(world: World, ledger: Ledger): Promise<TaskSummary[]> {
   const tasks: TaskSummary[] = [];
-  for await (const task of world.client.list({ queue, limit: 200 })) tasks.push(task);
+  for (const queue of [ledger.busyQueue, ledger.edgeQueue]) {
+    for await (const task of world.client.list({ queue, limit: 200 })) tasks.push(task);
+  }
   return tasks;
 }
 

@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { Grant, SettleAnswer, SettleMessage } from "../../src/core/messages.ts";
 import { ownerId } from "../../src/core/transition.ts";
+import { checkCounts, checkFlights, checkRows } from "./shard-checks.ts";
 import { HOOK, settleMessage } from "./shard-messages.ts";
 import { overloaded, ShardWorld } from "./shard-world.ts";
 
@@ -92,9 +93,10 @@ export class ShardHarness {
 
   /** What must hold after every step. */
   async check(): Promise<void> {
-    this.#checkRows();
-    this.#checkFlights();
-    await this.#checkCounts();
+    checkRows(this.world);
+    checkFlights(this.world, this.#capacity);
+    await checkCounts(this.world);
+    this.#collect();
   }
 
   async #step(step: Step): Promise<void> {
@@ -235,59 +237,6 @@ export class ShardHarness {
       "SELECT id FROM tasks WHERE lane IS NOT NULL OR lease_until IS NOT NULL UNION ALL SELECT key FROM probes",
     );
     return open.length === 0;
-  }
-
-  #checkRows(): void {
-    for (const row of this.world.rows("SELECT * FROM tasks")) {
-      const about = `${row.id} ${row.state}`;
-      const callback = row.callback === null ? null : (JSON.parse(String(row.callback)) as { state: string });
-      const open = ["pending", "running", "retrying", "held"].includes(String(row.state));
-      const delivering = callback !== null && callback.state !== "delivered" && callback.state !== "failed";
-      // What is not over waits in a lane or has a lease in flight, and never both.
-      const waits = (row.lane !== null ? 1 : 0) + (row.lease_until !== null ? 1 : 0);
-      if (open || delivering) expect(waits, about).toBe(1);
-      else expect(row.lane, about).toBeNull();
-      if (row.lane !== null)
-        expect(this.world.shard.ctx.lanes.isReady(String(row.lane), Number(row.due_at)), about).toBe(true);
-    }
-    const waiting = this.world.rows(
-      "SELECT count(*) AS n FROM tasks WHERE lane IS NOT NULL OR lease_until IS NOT NULL",
-    );
-    const loaded = this.world.shard.ctx.flights.size > 0 || Number(waiting[0]?.n) > 0;
-    if (loaded) expect(this.world.alarmAt).not.toBeNull();
-  }
-
-  #checkFlights(): void {
-    const { ctx } = this.world.shard;
-    const inMemory = [...ctx.flights.all()].map(({ id, lease, leaseUntil }) => [id, lease, leaseUntil]);
-    const onDisk = this.world
-      .rows(
-        "SELECT id, lease, lease_until FROM tasks WHERE lease_until IS NOT NULL UNION ALL SELECT key, lease, lease_until FROM probes WHERE lease_until IS NOT NULL",
-      )
-      .map((row) => [row.id, row.lease, row.lease_until]);
-    expect(inMemory.sort()).toEqual(onDisk.sort());
-    const rows = this.world
-      .rows("SELECT seq, ids FROM flights")
-      .map(({ seq, ids }) => ({ seq: Number(seq), ids: JSON.parse(String(ids)) as string[] }));
-    const flights = [...ctx.flights.all()];
-    for (const { seq } of rows) expect(flights.some((flight) => flight.seq === seq)).toBe(true);
-    for (const { id, seq } of flights) {
-      if (seq === null) expect(id >= ctx.watermark, `${id} is found by the watermark`).toBe(true);
-      else expect(rows.find((row) => row.seq === seq)?.ids).toContain(id);
-    }
-    const inSlots = flights.filter(({ kind }) => kind !== "probe").length;
-    expect(inSlots).toBeLessThanOrEqual(this.#capacity);
-  }
-
-  async #checkCounts(): Promise<void> {
-    const counts: Record<string, number> = {};
-    for (const row of this.world.rows("SELECT state FROM tasks WHERE instr(id, '~') = 0"))
-      counts[String(row.state)] = (counts[String(row.state)] ?? 0) + 1;
-    const { counts: told } = await this.world.shard.stats();
-    await this.world.settled();
-    this.#collect();
-    const present = Object.fromEntries(Object.entries(told).filter(([, count]) => count !== 0));
-    expect(present).toEqual(counts);
   }
 }
 

@@ -1,26 +1,11 @@
-import {
-  abortAllDurableObjects,
-  evictDurableObject,
-  runDurableObjectAlarm,
-  runInDurableObject,
-} from "cloudflare:test";
-import { env } from "cloudflare:workers";
+import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Grant, NewTask, QueueConfig, SubmitResult } from "../../src/core/messages.ts";
-import type { Env } from "../../src/env.ts";
 import { GroupCommit } from "../../src/shard/group-commit.ts";
-import {
-  buildConfig,
-  buildNewTask,
-  HOOK,
-  settleMessage,
-  type TaskOverrides,
-} from "../support/shard-messages.ts";
+import { buildNewTask, HOOK, settleMessage } from "../support/shard-messages.ts";
+import { RemoteShard } from "../support/workers/remote-shard.ts";
 
-const bindings = env as unknown as Env;
 /** Far from the real clock, so that only the tests run alarms. */
 const START = Date.parse("2040-01-01T00:00:00Z");
-let queues = 100;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["Date"] });
@@ -33,56 +18,9 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-/** One shard of a queue of its own, by its name: a new stub for each call, as the API makes them. */
-class Remote {
-  readonly config: QueueConfig;
-  readonly name: string;
-
-  constructor(settings: Parameters<typeof buildConfig>[0] = {}) {
-    const ref = queues++;
-    this.name = `q${ref}-0`;
-    this.config = buildConfig(settings, { ref });
-  }
-
-  get stub() {
-    return bindings.SHARD.getByName(this.name);
-  }
-
-  async submit(...tasks: NewTask[]): Promise<SubmitResult[]> {
-    await this.stub.configure(this.config);
-    return this.stub.submit({ queueVersion: 1, tasks });
-  }
-
-  async submitGranted(overrides: TaskOverrides = {}): Promise<Grant> {
-    const [result] = await this.submit(buildNewTask(Date.now(), overrides));
-    if (!result?.ok || result.grant === null) throw new Error(`no grant: ${JSON.stringify(result)}`);
-    return result.grant;
-  }
-
-  async view(id: string) {
-    const answer = await this.stub.get(id);
-    if (!answer.ok) throw new Error(answer.detail);
-    return answer.task;
-  }
-
-  /** Moves the clock, and runs the alarm there. */
-  async alarmAfter(ms: number): Promise<void> {
-    vi.setSystemTime(Date.now() + ms);
-    expect(await runDurableObjectAlarm(this.stub)).toBe(true);
-  }
-
-  alarmAt(): Promise<number | null> {
-    return runInDurableObject(this.stub, (_, { storage }) => storage.getAlarm());
-  }
-
-  rows(query: string, ...values: (string | number | null)[]) {
-    return runInDurableObject(this.stub, (_, { storage }) => storage.sql.exec(query, ...values).toArray());
-  }
-}
-
 describe("a shard in workerd", () => {
   test("takes a task from submit to callback, and keeps it over evictions on the way", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     const attempt = await shard.submitGranted({ call: { callback: HOOK } });
     await evictDurableObject(shard.stub);
     const { status, callback } = await shard.stub.settle(settleMessage(attempt, { body: "paid" }));
@@ -102,7 +40,7 @@ describe("a shard in workerd", () => {
   });
 
   test("loses nothing that was answered when every object stops at once", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     const edge = await shard.submitGranted({ call: { callback: HOOK } });
     const [waiting] = await shard.submit(buildNewTask(Date.now(), { delayMs: 60_000 }));
     await abortAllDurableObjects();
@@ -126,7 +64,7 @@ describe("a shard in workerd", () => {
       called.push(new Request(input).url);
       return new Response("ok");
     });
-    const shard = new Remote({ concurrency: 8 });
+    const shard = new RemoteShard({ concurrency: 8 });
     const tasks = Array.from({ length: 20 }, () =>
       buildNewTask(Date.now(), { delayMs: 1_000, call: { callback: HOOK } }),
     );
@@ -142,7 +80,7 @@ describe("a shard in workerd", () => {
   });
 
   test("gives a repeated submit the same grant, after an eviction too", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     const task = buildNewTask(Date.now());
     const [first] = await shard.submit(task);
     await evictDurableObject(shard.stub);
@@ -151,7 +89,7 @@ describe("a shard in workerd", () => {
   });
 
   test("commits calls that come together as one, in order, each all or nothing", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     await shard.submit();
     await runInDurableObject(shard.stub, async (_, { storage }) => {
       storage.sql.exec("CREATE TABLE notes (text TEXT)");
@@ -192,7 +130,7 @@ describe("a shard in workerd", () => {
   });
 
   test("makes one commit of submits that come together, and one task of those with one key", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     await shard.submit();
     const key = { idempotencyKey: "order-1", requestHash: "hash" };
     const answers = await Promise.all(
@@ -207,7 +145,7 @@ describe("a shard in workerd", () => {
   });
 
   test("never overlaps two leases where a running task is cancelled and retried", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     const old = await shard.submitGranted();
     await shard.stub.operate(old.id, "cancel", false);
     await shard.stub.operate(old.id, "retry", false);
@@ -222,7 +160,7 @@ describe("a shard in workerd", () => {
   });
 
   test("is stopped by no poisoned row, and shows it as failed", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     const tasks = [1, 2, 3].map(() => buildNewTask(Date.now(), { delayMs: 1_000 }));
     await shard.submit(...tasks);
     const poisoned = tasks[1]?.id ?? "";
@@ -235,7 +173,7 @@ describe("a shard in workerd", () => {
   });
 
   test("arms its alarm again after one that failed", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     const [result] = await shard.submit(buildNewTask(Date.now(), { delayMs: 1_000 }));
     if (!result?.ok) throw new Error("refused");
     await shard.rows("ALTER TABLE flights RENAME TO flights_away");
@@ -250,7 +188,7 @@ describe("a shard in workerd", () => {
   });
 
   test("lapses leases below the watermark on time after an eviction", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     let answerTarget = (_: Response) => {};
     const called = new Promise<void>((resolve) => {
       vi.stubGlobal("fetch", () => {
@@ -277,7 +215,7 @@ describe("a shard in workerd", () => {
   });
 
   test("applies its migrations once, whatever the number of starts", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     const { id } = await shard.submitGranted();
     const before = await shard.rows("SELECT * FROM _migrations");
     vi.setSystemTime(START + 1_000);
@@ -288,7 +226,7 @@ describe("a shard in workerd", () => {
   });
 
   test("writes about four rows for a task that succeeds at once with a callback", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     const warm = await shard.submitGranted({ call: { callback: HOOK } });
     const delivery = (await shard.stub.settle(settleMessage(warm))).callback;
     if (delivery !== null) await shard.stub.settle(settleMessage(delivery));
@@ -304,7 +242,7 @@ describe("a shard in workerd", () => {
   });
 
   test("is empty after destroy, and answers like a shard that never was", async () => {
-    const shard = new Remote();
+    const shard = new RemoteShard();
     const { id } = await shard.submitGranted();
     await shard.stub.destroy();
     expect(await shard.stub.get(id)).toMatchObject({ ok: false, code: "task_not_found" });
@@ -313,7 +251,7 @@ describe("a shard in workerd", () => {
 });
 
 /** Rows that the shard's own statements wrote meanwhile; pruning and alarms come on top. */
-async function rowsWrittenBy(shard: Remote, run: () => Promise<void>): Promise<number> {
+async function rowsWrittenBy(shard: RemoteShard, run: () => Promise<void>): Promise<number> {
   let written = 0;
   await runInDurableObject(shard.stub, (_, { storage }) => {
     const { sql } = storage;

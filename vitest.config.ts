@@ -10,7 +10,9 @@ export default defineConfig({
       thresholds: { lines: 100, branches: 100, functions: 100, statements: 100 },
     },
     projects: [
-      { test: { name: "unit", include: ["test/{schema,core,callback,client,runner,shard,api}/**/*.test.ts"] } },
+      {
+        test: { name: "unit", include: ["test/{schema,core,callback,client,runner,shard,api}/**/*.test.ts"] },
+      },
       {
         plugins: [
           cloudflareTest({
@@ -32,6 +34,9 @@ export default defineConfig({
         test: {
           name: "standalone",
           include: ["test/{standalone,flow}/**/*.test.ts"],
+          // These wait for servers far more than they work.
+          maxWorkers: 4,
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

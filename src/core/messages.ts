@@ -124,6 +124,8 @@ export interface SettleAnswer {
 /** What a runner needs of a shard. */
 export interface ShardPort {
   settle(message: SettleMessage): Promise<SettleAnswer>;
+  /** Several settles in one call, answered in their order; null: that one failed and has to be repeated. */
+  settleAll(messages: SettleMessage[]): Promise<(SettleAnswer | null)[]>;
 }
 
 /** Hand-over of grants to a Runner object; answered as soon as the calls are under way. */

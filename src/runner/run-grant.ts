@@ -13,7 +13,7 @@ export interface SettlePorts {
 /** What running a grant needs of the world. */
 export interface RunPorts extends CallPorts, SettlePorts {
   /** A new stub for each call: one that threw may be broken for good. */
-  shard(name: string): ShardPort;
+  shard(name: string): Pick<ShardPort, "settle">;
   /** How many further grants may come with the next settle's answer. */
   want(): number;
 }
@@ -29,7 +29,7 @@ export interface Edge {
  * the edge answered is part of it. Null: never answered, which is logged; the lease will lapse. Never throws.
  */
 export async function settleUntilAnswered(
-  shard: () => ShardPort,
+  shard: () => Pick<ShardPort, "settle">,
   message: () => SettleMessage,
   until: number,
   ports: SettlePorts,

@@ -5,6 +5,7 @@ import type { Env } from "../env.ts";
 import { MINUTE_MS } from "../schema/limits.ts";
 import { type RunPorts, runChain } from "./run-grant.ts";
 import { runPorts } from "./run-ports.ts";
+import { SettleBatch } from "./settle-batch.ts";
 
 /** Outgoing connections that one invocation may have waiting for headers; a platform limit. */
 export const ROOM = 6;
@@ -14,6 +15,16 @@ const CHAIN_MS = MINUTE_MS;
 /** Makes the calls that a shard's alarm hands over, in connections of its own. It stores nothing. */
 export class Runner extends DurableObject<Env> {
   #inFlight = 0;
+  readonly #batch: SettleBatch;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#batch = new SettleBatch({
+      shard: (name) => env.SHARD.getByName(name),
+      wait: clock.wait,
+      inFlight: () => this.#inFlight,
+    });
+  }
 
   /**
    * Starts the calls of the first grants, as many as there is room for, and answers at once how many. Each is
@@ -22,7 +33,10 @@ export class Runner extends DurableObject<Env> {
    */
   async run(message: RunMessage): Promise<RunAnswer> {
     const chainUntil = clock.now() + CHAIN_MS;
-    const ports = runPorts(this.env, () => (clock.now() < chainUntil ? 1 : 0));
+    const ports = {
+      ...runPorts(this.env, () => (clock.now() < chainUntil ? 1 : 0)),
+      shard: (name: string) => this.#batch.shard(name),
+    };
     const grants = message.grants.slice(0, ROOM - this.#inFlight);
     this.#inFlight += grants.length;
     for (const grant of grants) this.ctx.waitUntil(this.#runSlot(grant, ports));

@@ -52,6 +52,10 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
     return this.#shard.settle(message);
   }
 
+  settleAll(messages: SettleMessage[]): Promise<(SettleAnswer | null)[]> {
+    return this.#shard.settleAll(messages);
+  }
+
   get(id: string): Promise<TaskAnswer> {
     return this.#shard.get(id);
   }

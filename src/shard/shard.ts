@@ -87,6 +87,11 @@ export class Shard implements ShardApi {
     });
   }
 
+  async settleAll(messages: SettleMessage[]): Promise<(SettleAnswer | null)[]> {
+    const settled = await Promise.allSettled(messages.map((message) => this.settle(message)));
+    return settled.map((result) => (result.status === "fulfilled" ? result.value : null));
+  }
+
   async get(id: string): Promise<TaskAnswer> {
     if (!(await this.#hasSettings())) return notFound(id);
     return this.#run(() => {

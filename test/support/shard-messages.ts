@@ -76,7 +76,7 @@ export function settleMessage(
   return { kind, id, round, lease, result: answer(result), edgeElapsedMs: null, want: 0, ...more };
 }
 
-function answer(result: Partial<CallResult>): CallResult {
+export function answer(result: Partial<CallResult>): CallResult {
   return {
     status: 200,
     headers: {},

@@ -158,13 +158,15 @@ function runnerStub() {
 
 function fakeShard(script: SettleAnswer[]) {
   const messages = awaitableList<SettleMessage>();
+  const settle = async (message: SettleMessage): Promise<SettleAnswer> => {
+    messages.push(message);
+    return script[messages.items.length - 1] ?? ACCEPTED;
+  };
   return {
     settled: messages.items,
     whenSettled: messages.whenLength,
-    async settle(message: SettleMessage): Promise<SettleAnswer> {
-      messages.push(message);
-      return script[messages.items.length - 1] ?? ACCEPTED;
-    },
+    settle,
+    settleAll: (batch: SettleMessage[]) => Promise.all(batch.map(settle)),
   };
 }
 

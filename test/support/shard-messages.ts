@@ -76,7 +76,8 @@ export function settleMessage(
   return { kind, id, round, lease, result: answer(result), edgeElapsedMs: null, want: 0, ...more };
 }
 
-export function answer(result: Partial<CallResult>): CallResult {
+/** What came of a call: 200 unless the test says otherwise. */
+export function answer(result: Partial<CallResult> = {}): CallResult {
   return {
     status: 200,
     headers: {},

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { latency, plainPlan, tasksPerSecond, throughput, warmUp } from "./measure.ts";
+import { latency, plainPlan, STEADY_TASKS, tasksPerSecond, throughput, warmUp } from "./measure.ts";
 import { type Redrive, startRedrive, type TaskFields } from "./redrive.ts";
 import { monotonicMs, peakMemoryMb } from "./stats.ts";
 import type { Target } from "./target-process.ts";
@@ -23,13 +23,25 @@ export interface Case {
 /** Every case, by the name it is chosen by. */
 export const cases: Record<string, Case> = {
   succeed: {
-    about: "tasks that succeed at once, submit to callback",
-    run: (target) => measured(target, (redrive) => flooded(redrive, target, "succeed", 10_000, 0, {})),
+    about: "tasks that succeed at once, submit to callback, none has to wait",
+    run: (target) =>
+      measured(target, (redrive) => flooded(redrive, target, { label: "succeed", unfinished: STEADY_TASKS })),
+  },
+  burst: {
+    about: "tasks that succeed at once, submit to callback, handed in faster than they are called",
+    run: (target) => measured(target, (redrive) => flooded(redrive, target, { label: "burst" })),
   },
   retry: {
     about: "tasks that fail twice, 100 ms fixed backoff",
     run: (target) =>
-      measured(target, (redrive) => flooded(redrive, target, "retry", 5_000, 2, { retry: FIXED_100_MS })),
+      measured(target, (redrive) =>
+        flooded(redrive, target, {
+          label: "retry",
+          tasks: 5_000,
+          failures: 2,
+          fields: { retry: FIXED_100_MS },
+        }),
+      ),
   },
   slow: {
     about: "500 tasks on a target that takes 1 s",
@@ -72,22 +84,24 @@ async function measured(target: Target, run: (redrive: Redrive) => Promise<Unwei
   }
 }
 
-async function flooded(
-  redrive: Redrive,
-  target: Target,
-  label: string,
-  tasks: number,
-  failures: number,
-  fields: TaskFields,
-): Promise<Unweighed[]> {
+interface Flood {
+  label: string;
+  tasks?: number;
+  failures?: number;
+  unfinished?: number;
+  fields?: TaskFields;
+}
+
+async function flooded(redrive: Redrive, target: Target, flood: Flood): Promise<Unweighed[]> {
+  const { label, tasks = 10_000, failures = 0, unfinished = Number.POSITIVE_INFINITY, fields = {} } = flood;
   const run = await target.begin({ ...plainPlan(tasks), failures });
-  const value = await throughput(run, (n) => redrive.submitWith(run, n, fields));
+  const value = await throughput(run, (n) => redrive.submitWith(run, n, fields), unfinished);
   return [{ label, tasks, value, unit: "tasks/s", against: "tasksPerSecond" }];
 }
 
 async function slow(redrive: Redrive, target: Target): Promise<Unweighed[]> {
   const run = await target.begin({ ...plainPlan(SLOW_TASKS), delayMs: 1_000 });
-  const perSecond = await throughput(run, (n) => redrive.submit(run, n));
+  const perSecond = await throughput(run, (n) => redrive.submit(run, n), SLOW_TASKS);
   return [{ label: "slow", tasks: SLOW_TASKS, value: SLOW_TASKS / perSecond, unit: "s", against: null }];
 }
 

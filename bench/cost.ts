@@ -1,8 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Counters } from "./counters.ts";
-import { flood } from "./load.ts";
-import { finish, plainPlan } from "./measure.ts";
+import { finish, floodWithin, plainPlan, STEADY_TASKS } from "./measure.ts";
 import { type Redrive, startRedrive, type TaskFields } from "./redrive.ts";
 import type { RunPlan } from "./run.ts";
 import type { Target, TargetRun } from "./target-process.ts";
@@ -20,27 +19,30 @@ interface CostCase {
 }
 
 const one: CostCase["submit"] = (redrive, run, fields) =>
-  flood(run.plan.tasks, (n) => redrive.submitWith(run, n, fields));
+  floodWithin(run, (n) => redrive.submitWith(run, n, fields), STEADY_TASKS);
+const burst: CostCase["submit"] = (redrive, run, fields) =>
+  floodWithin(run, (n) => redrive.submitWith(run, n, fields), Number.POSITIVE_INFINITY);
 const all: CostCase["submit"] = (redrive, run, fields) => redrive.submitAll(run, fields);
 
 const RETRY = { backoff: { strategy: "fixed", initial_interval: "100ms", jitter: "none" } };
 const SILENT = { ...plainPlan(TASKS), callbacks: false };
 const COST_CASES: CostCase[] = [
   { label: "succeeds at once, callback", plan: plainPlan(TASKS), fields: {}, submit: one },
+  { label: "the same in a burst", plan: plainPlan(TASKS), fields: {}, submit: burst },
   { label: "succeeds at once, no callback", plan: SILENT, fields: {}, submit: one },
   {
     label: "three attempts, callback",
     plan: { ...plainPlan(TASKS), failures: 2 },
     fields: { retry: RETRY },
-    submit: one,
+    submit: burst,
   },
-  { label: "delayed 2 s, callback", plan: plainPlan(TASKS), fields: { delay: "2s" }, submit: one },
+  { label: "delayed 2 s, callback", plan: plainPlan(TASKS), fields: { delay: "2s" }, submit: burst },
   { label: "batches of 1,000, callback", plan: plainPlan(TASKS), fields: {}, submit: all },
 ];
 
 /**
  * What a task costs in the runtime's own units, as rows of a table: rows written and read, alarms set, commits and
- * object calls for each task, with 64 submits under way. Served by `worker/counted.ts`, so the product has no such route.
+ * object calls for each task, with 64 submits under way, and where none has to wait 128 tasks. Served by `worker/counted.ts`, so the product has no such route.
  */
 export async function cost(target: Target): Promise<string[][]> {
   const redrive = await startRedrive(COUNTED);

@@ -3,14 +3,12 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { devNull, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DEFAULT_CONCURRENCY } from "../src/schema/queue.ts";
 import { bundle } from "../src/standalone/bundle.ts";
 import { HTTP_SOCKET, readCompatibility } from "../src/standalone/config.ts";
 import { spawnWorkerd } from "../src/standalone/workerd.ts";
 import { Connections } from "./http.ts";
 import { IN_FLIGHT } from "./load.ts";
 import { type Subject, TASK_BODY } from "./subject.ts";
-import { Window } from "./window.ts";
 import { EXAMPLE_CALLBACK } from "./worker/example-callback.ts";
 
 const WORKER = fileURLToPath(new URL("./worker/floor.ts", import.meta.url));
@@ -34,11 +32,7 @@ export function nodeFloor(targetUrl: string): Subject {
   };
 }
 
-/**
- * The floor (b): a Worker that answers 202 and makes both POSTs in waitUntil, and stores nothing. As it has no limit
- * of its own, and would take in tasks until it had no more files to open, as many tasks are under way at most as a
- * queue of Redrive has calls.
- */
+/** The floor (b): a Worker that answers 202 and makes both POSTs in waitUntil, and stores nothing. */
 export async function workerdFloor(): Promise<Subject> {
   const dataDir = await mkdtemp(join(tmpdir(), "redrive-bench-"));
   await mkdir(join(dataDir, "build"));
@@ -56,11 +50,9 @@ export async function workerdFloor(): Promise<Subject> {
   closeSync(nothing);
   if (port === null) throw new Error(`the floor's workerd did not start: ${(await workerd.exited).stderr}`);
   const connections = new Connections(`http://127.0.0.1:${port}`, IN_FLIGHT);
-  const window = new Window(DEFAULT_CONCURRENCY);
   return {
     pid: workerd.pid,
     submit: async (run, n) => {
-      await window.enter(run);
       const task = { url: run.callUrl(n), body: TASK_BODY, callback: { url: run.callbackUrl(n) } };
       const { status } = await connections.send("POST", "/", JSON_TYPE, JSON.stringify(task));
       if (status !== 202) throw new Error(`the bare Worker answered ${status}`);

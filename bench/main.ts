@@ -2,7 +2,7 @@
 import { type Case, cases, type Figure } from "./cases.ts";
 import { cost } from "./cost.ts";
 import { nodeFloor, workerdFloor } from "./floors.ts";
-import { type Latency, latency, plainPlan, throughput, warmUp } from "./measure.ts";
+import { type Latency, latency, plainPlan, STEADY_TASKS, throughput, warmUp } from "./measure.ts";
 import { table } from "./stats.ts";
 import type { Subject } from "./subject.ts";
 import { IncompleteError, startTarget, type Target } from "./target-process.ts";
@@ -74,7 +74,7 @@ async function measureFloor(floor: Subject, target: Target): Promise<FloorFigure
   try {
     await warmUp(floor, target);
     const run = await target.begin(plainPlan(FLOOR_TASKS));
-    const tasksPerSecond = await throughput(run, (n) => floor.submit(run, n));
+    const tasksPerSecond = await throughput(run, (n) => floor.submit(run, n), STEADY_TASKS);
     return { tasksPerSecond, ...(await latency(floor, target, 200, 50)) };
   } finally {
     await floor.stop();

@@ -2,10 +2,13 @@ import { flood, paced } from "./load.ts";
 import { forgetPeak, monotonicMs, quantile } from "./stats.ts";
 import type { Subject } from "./subject.ts";
 import type { Target, TargetRun } from "./target-process.ts";
+import { Window } from "./window.ts";
 
 /** How long a run may take after its last task was handed in. */
 const COMPLETE_WITHIN_MS = 120_000;
 const WARM_UP_TASKS = 1_000;
+/** Tasks that have not ended, under steady load: fewer than a queue may call at once, so that none has to wait. */
+export const STEADY_TASKS = 128;
 
 /** Half and all but a hundredth of the tasks were told within so many milliseconds. */
 export interface Latency {
@@ -21,16 +24,36 @@ export function plainPlan(tasks: number): TargetRun["plan"] {
 /** Has a subject do some tasks unmeasured, so that its code is compiled and its connections stand. */
 export async function warmUp(subject: Subject, target: Target): Promise<void> {
   const run = await target.begin(plainPlan(WARM_UP_TASKS));
-  await flood(WARM_UP_TASKS, (n) => subject.submit(run, n));
+  await floodWithin(run, (n) => subject.submit(run, n), STEADY_TASKS);
   await finish(run);
   if (subject.pid !== null) await forgetPeak(subject.pid);
 }
 
-/** Tasks a second, from the first submit to the last callback, with a bounded number of submits under way. */
-export async function throughput(run: TargetRun, submit: (n: number) => Promise<void>): Promise<number> {
+/**
+ * Tasks a second, from the first submit to the last callback, with a bounded number of submits under way and at most
+ * `unfinished` tasks that were submitted and have not ended; Infinity: whatever is taken in. Throws IncompleteError.
+ */
+export async function throughput(
+  run: TargetRun,
+  submit: (n: number) => Promise<void>,
+  unfinished: number,
+): Promise<number> {
   const startAt = monotonicMs();
-  await flood(run.plan.tasks, submit);
+  await floodWithin(run, submit, unfinished);
   return tasksPerSecond(run, startAt);
+}
+
+/** Hands in all tasks of a run, with a bounded number of submits under way and of tasks that have not ended. */
+export async function floodWithin(
+  run: TargetRun,
+  submit: (n: number) => Promise<void>,
+  unfinished: number,
+): Promise<void> {
+  const window = new Window(unfinished, run);
+  await flood(run.plan.tasks, async (n) => {
+    await window.enter();
+    await submit(n);
+  });
 }
 
 /** Tasks a second from `startAt` until everything that the run owes has arrived. Throws IncompleteError. */

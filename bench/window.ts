@@ -2,41 +2,34 @@ import type { TargetRun } from "./target-process.ts";
 
 const WAIT_MS = 30_000;
 
-/** Lets a task begin only while fewer than `most` tasks of its run are unfinished. */
+/** Lets a task of a run begin only while fewer than `most` of them are unfinished. */
 export class Window {
   readonly #most: number;
-  readonly #step: number;
-  #run: TargetRun | null = null;
+  readonly #run: TargetRun;
   #begun = 0;
   #finished = 0;
   #asking: Promise<void> | null = null;
 
-  constructor(most: number) {
+  constructor(most: number, run: TargetRun) {
     this.#most = most;
-    // Several tasks are let in with one question to the target.
-    this.#step = Math.ceil(most / 8);
+    this.#run = run;
   }
 
-  /** Resolves when one more task of `run` may begin; a run begins with an empty window. */
-  async enter(run: TargetRun): Promise<void> {
-    if (run !== this.#run) this.#start(run);
+  /** Resolves when one more task may begin. Rejects where none ends for half a minute. */
+  async enter(): Promise<void> {
     while (this.#begun - this.#finished >= this.#most) {
-      this.#asking ??= this.#ask(run);
+      this.#asking ??= this.#ask();
       await this.#asking;
     }
     this.#begun++;
   }
 
-  #start(run: TargetRun): void {
-    this.#run = run;
-    this.#begun = 0;
-    this.#finished = 0;
-  }
-
-  async #ask(run: TargetRun): Promise<void> {
-    const { finished } = await run.finished(this.#finished + this.#step, WAIT_MS);
+  async #ask(): Promise<void> {
+    // One question to the target lets several tasks in.
+    const step = Math.ceil(this.#most / 8);
+    const { finished } = await this.#run.finished(this.#finished + step, WAIT_MS);
     this.#asking = null;
-    if (finished === this.#finished) throw new Error(`nothing has finished for ${WAIT_MS} ms`);
+    if (finished === this.#finished) throw new Error(`no task has ended for ${WAIT_MS / 1_000} s`);
     this.#finished = finished;
   }
 }

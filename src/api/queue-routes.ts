@@ -64,7 +64,8 @@ export const QUEUE_ROUTES: readonly RouteDoc[] = [
     path: "/v1/queues/{name}/pause",
     tag: "Queues",
     summary: "Pause a queue",
-    description: "Stops its calls and callbacks; tasks are still taken and wait.",
+    description:
+      "Stops its calls and readiness probes; callbacks are still delivered, and tasks are still taken and wait.",
     scope: "operate",
     responses: [QUEUE_NOW],
     problems: ["queue_not_found"],

@@ -1,6 +1,6 @@
 import { type EffectiveCallback, effectiveCallback } from "../core/callback-settings.ts";
 import { callbackLane, HELD_LANE, isCallbackLane } from "../core/lane.ts";
-import type { QueueConfig } from "../core/messages.ts";
+import type { Grant, QueueConfig } from "../core/messages.ts";
 import { type Policy, resolvePolicy } from "../core/policy.ts";
 import { shareOf } from "../core/queue-shards.ts";
 import type { SqlPort } from "../core/sql-port.ts";
@@ -121,11 +121,19 @@ export class ShardContext {
 
   /** Takes note of a row that was written: its lane, its end, its state. */
   noteChange(task: Task, stateBefore: TaskState | null): void {
+    this.flights.noteTask(task);
     if (task.lane !== null) this.lanes.note(task.lane, task.dueAt);
     if (task.finalizedAt !== null) this.notePrune(task.finalizedAt + this.retentionOf(task.state));
     if (this.#counts === null || task.id.includes("~")) return;
     if (stateBefore !== null) this.#counts[stateBefore]--;
     this.#counts[task.state]++;
+  }
+
+  /** The task that a grant is about: from memory while its lease is in flight, else from its row; null: gone. */
+  taskOfGrant(grant: Pick<Grant, "kind" | "id" | "round">): Task | null {
+    const known = this.flights.get(grant.id)?.task;
+    if (known !== undefined && (grant.kind !== "callback" || known.round === grant.round)) return known;
+    return this.rows.ofGrant(grant);
   }
 
   /** A row may be pruned from this instant on, maybe earlier than what is known. */

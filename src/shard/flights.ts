@@ -1,5 +1,7 @@
 import type { Grant } from "../core/messages.ts";
 import type { SqlPort } from "../core/sql-port.ts";
+import type { Task } from "../core/task.ts";
+import { isApart } from "./row-codec.ts";
 
 /** The lane of probes' leases, which take no slot. */
 export const PROBE_LANE = "";
@@ -13,13 +15,15 @@ export interface Flight {
   leaseUntil: number;
   /** Which Runner object has it; null: an edge Worker, or a runner before a restart. */
   runner: number | null;
-  /** Its row of `flights`; null: edge-first, found again by the watermark. */
+  /** Its row of `flights`; null: found again by the watermark. */
   seq: number | null;
+  /** The task as its row has it, so that a settle need not read it; absent: to be read. */
+  task?: Task;
 }
 
 /**
  * The leases in flight. Memory is a cache of the rows' `lease_until`; how to find these rows after a restart is
- * on disk: grants for runners in a `flights` row for each commit, edge-first ones by the watermark.
+ * on disk: a `flights` row for each commit that lists them, or, for young tasks, the watermark.
  */
 export class Flights {
   readonly #sql: SqlPort;
@@ -85,6 +89,12 @@ export class Flights {
     if (flight.seq !== null) this.#letGo(flight.seq);
   }
 
+  /** The row was written while its lease is in flight. */
+  noteTask(task: Task): void {
+    const flight = this.#byId.get(task.id);
+    if (flight !== undefined) keepTask(flight, task);
+  }
+
   /** Moves a flight to another id: an ended round that is kept as a row of its own takes its delivery along. */
   rename(id: string, newId: string): void {
     const flight = this.#byId.get(id);
@@ -125,8 +135,8 @@ export class Flights {
     return earliest;
   }
 
-  /** The lowest id of an edge-first lease; null where there is none. */
-  lowestEdgeId(): string | null {
+  /** The lowest id of a lease that no `flights` row lists; null where there is none. */
+  lowestUnlisted(): string | null {
     let lowest: string | null = null;
     for (const { id, seq } of this.#byId.values()) {
       if (seq === null && (lowest === null || id < lowest)) lowest = id;
@@ -152,6 +162,13 @@ export class Flights {
     this.#perSeq.delete(seq);
     this.dropRow(seq);
   }
+}
+
+/** Keeps a task with its flight, unless its body is too large to hold many of in memory. */
+export function keepTask(flight: Flight, task: Task): Flight {
+  if (isApart(task.call.body)) delete flight.task;
+  else flight.task = task;
+  return flight;
 }
 
 function parseIds(text: string): string[] | null {

@@ -6,7 +6,7 @@ import type { CallRequest, Grant } from "../core/messages.ts";
 import type { Task } from "../core/task.ts";
 import { ownerId, transition } from "../core/transition.ts";
 import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
-import type { Flight } from "./flights.ts";
+import { type Flight, keepTask } from "./flights.ts";
 
 /** A row that was admitted: what to write, and the grant to hand out. */
 export interface Admission {
@@ -61,7 +61,8 @@ function admission(ctx: ShardContext, task: Task, kind: "attempt" | "callback", 
   const grant = grantOf(ctx, task, kind, leaseMs);
   const lane = kind === "attempt" ? task.target : (task.callback?.lane ?? "");
   const { lease, leaseUntil } = grant;
-  return { task, grant, flight: { id: task.id, kind, lane, lease, leaseUntil, runner: null, seq: null } };
+  const flight: Flight = { id: task.id, kind, lane, lease, leaseUntil, runner: null, seq: null };
+  return { task, grant, flight: keepTask(flight, task) };
 }
 
 function attemptCall(ctx: ShardContext, task: Task): CallRequest {

@@ -1,9 +1,12 @@
 import type { Grant, RunnerPort } from "../core/messages.ts";
+import { MINUTE_MS } from "../schema/limits.ts";
 import type { Claimed } from "./claim.ts";
 import type { ShardContext } from "./context.ts";
+import type { Flight } from "./flights.ts";
 
 /** Calls that one Runner object makes at once: the connections that one invocation may have waiting. */
 export const RUNNER_ROOM = 6;
+const LONG_LEASE_MS = MINUTE_MS;
 
 /** Grants for one Runner object. */
 export interface Batch {
@@ -21,18 +24,19 @@ export interface Taker {
 /**
  * Gives each claimed grant to a runner: first to those that ask for more with a settle, since that costs no
  * call, then to Runner objects with room, the first ones first, so that few are awake. Writes the row that
- * finds these leases after a restart.
+ * finds those leases after a restart that are not found by the watermark.
  */
 export function assign(ctx: ShardContext, claimed: readonly Claimed[], takers: readonly Taker[]): Batch[] {
   if (claimed.length === 0) return [];
-  const seq = ctx.flights.writeRow(claimed.map(({ flight }) => flight.id));
+  const listed = claimed.filter(({ flight }) => needsRow(ctx, flight)).map(({ flight }) => flight.id);
+  const seq = listed.length === 0 ? null : ctx.flights.writeRow(listed);
   const now = ctx.now();
   const waiting = takers.flatMap((taker) => Array<Taker>(taker.want).fill(taker));
   const batches = new Map<number, Grant[]>();
   for (const { grant, flight } of claimed) {
     const taker = waiting.shift();
     const runner = taker?.runner ?? ctx.flights.runnerWithRoom(RUNNER_ROOM, now);
-    ctx.flights.add({ ...flight, runner, seq });
+    ctx.flights.add({ ...flight, runner, seq: needsRow(ctx, flight) ? seq : null });
     if (taker !== undefined) taker.take(grant);
     else batches.set(runner, [...(batches.get(runner) ?? []), grant]);
   }
@@ -50,6 +54,16 @@ export async function handOver(batch: Batch, runner: () => RunnerPort): Promise<
   } catch (error) {
     return neverArrived(error) ? batch.grants : [];
   }
+}
+
+/**
+ * A restarted shard finds the leases of rows above the watermark by reading these. Listed are all others: those of
+ * older rows, long ones, which would keep the watermark back, probes, which are no rows of `tasks`, and a task's first
+ * lease, since one that is not listed is the submitter's.
+ */
+function needsRow(ctx: ShardContext, flight: Flight): boolean {
+  const isLong = flight.leaseUntil - ctx.now() > LONG_LEASE_MS;
+  return flight.kind === "probe" || flight.lease === 1 || isLong || flight.id <= ctx.watermark;
 }
 
 /** The platform refused the call before the object saw it. */

@@ -18,7 +18,7 @@ const EDGE_BUDGET_MS = 27_000;
  * changes nothing (`stale`), but a repeat of the last accepted settle gets that one's answer again.
  */
 export function settle(ctx: ShardContext, tx: Tx, message: SettleMessage): SettleAnswer {
-  const task = ctx.rows.ofGrant(message);
+  const task = ctx.taskOfGrant(message);
   if (task === null) return stale();
   const inFlight = task.leaseUntil !== null && task.lease === message.lease;
   const delivering = task.callback?.state === "running";

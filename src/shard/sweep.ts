@@ -59,12 +59,16 @@ export function expireParked(ctx: ShardContext, eachRow: EachRow): boolean {
 export function moveWatermark(ctx: ShardContext, tx: Tx): void {
   const now = ctx.now();
   const safe = taskIdFloor(now - CLOCK_SLACK_MS);
-  const lowest = ctx.flights.lowestEdgeId();
+  const lowest = ctx.flights.lowestUnlisted();
   const watermark = lowest !== null && lowest < safe ? lowest : safe;
-  const known = parseTaskId(ctx.watermark.padEnd(29, "0"))?.createdAt ?? 0;
-  if (watermark <= ctx.watermark || now - known < 1.5 * CLOCK_SLACK_MS) return;
+  if (timeOf(watermark) - timeOf(ctx.watermark) < CLOCK_SLACK_MS / 2) return;
   ctx.sql.exec("UPDATE shard SET watermark = ? WHERE id = 1", watermark);
   tx.after(() => {
     ctx.watermark = watermark;
   });
+}
+
+/** The time in an id, or in the beginning of one; 0: it has none. */
+function timeOf(id: string): number {
+  return parseTaskId(id.padEnd(29, "0"))?.createdAt ?? 0;
 }

@@ -78,9 +78,21 @@ describe("a poisoned row", () => {
     const grant = await world.submitGranted();
     const { id } = await world.submit(world.taskTo("b"));
     poison(world, grant.id, "history");
+    world.restart();
     expect(await world.settle(grant)).toMatchObject({ status: "stale" });
     expect(world.nextHanded().id).toBe(id);
     expect(await world.view(grant.id)).toMatchObject({ state: "failed", reason: "corrupt" });
+  });
+
+  test("is made good by the settle of an attempt that memory still knows", async () => {
+    const world = new ShardWorld();
+    const grant = await world.submitGranted();
+    poison(world, grant.id, "history");
+    expect(await world.settle(grant)).toMatchObject({ status: "accepted" });
+    expect(await world.view(grant.id)).toMatchObject({
+      state: "succeeded",
+      attempts: [{ decision: "succeed" }],
+    });
   });
 
   test("frees its slot when its lease lapses", async () => {

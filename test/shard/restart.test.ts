@@ -109,7 +109,8 @@ describe("the flights table", () => {
   });
 
   test("loses no row to an older one that names the same task", async () => {
-    const world = new ShardWorld();
+    // Long leases are listed, later ones too.
+    const world = new ShardWorld({ timeout: "2m" });
     const [a, b] = [world.taskTo("a"), world.taskTo("a")];
     await world.submitAll([a, b]);
     const first = world.handed.find(({ grant }) => grant.id === b.id)?.grant;
@@ -124,6 +125,35 @@ describe("the flights table", () => {
     const { id } = again;
     expect(await world.view(id)).toMatchObject({ state: "succeeded" });
     expect(flightRows(world)).toEqual([[a.id, b.id]]);
+  });
+
+  test("lists no later lease of a young task, which is found again all the same", async () => {
+    const world = new ShardWorld();
+    const { id } = await world.submit(world.taskTo("a", { delayMs: 1 }));
+    await world.advance(1);
+    await world.settle(world.nextHanded(), { status: 503 });
+    await world.advance(1_000);
+    expect(flightRows(world)).toEqual([]);
+    world.restart();
+    expect(await world.shard.stats()).toMatchObject({ inFlight: 1 });
+    await world.advance(30_000);
+    expect((await world.view(id)).attempts.at(-1)).toMatchObject({ error_type: "interrupted" });
+  });
+
+  test("lists later leases of a task below the watermark", async () => {
+    const world = new ShardWorld({
+      retry: { backoff: { strategy: "fixed", initial_interval: "5m", jitter: "none", max_interval: "5m" } },
+    });
+    const grant = await world.submitGranted();
+    await world.settle(grant, { status: 503 });
+    await world.advance(150_000);
+    await world.submitGranted();
+    await world.advance(150_000);
+    expect(world.nextHanded()).toMatchObject({ id: grant.id, lease: 2 });
+    expect(flightRows(world).flat()).toContain(grant.id);
+    world.restart();
+    await world.advance(30_000);
+    expect((await world.view(grant.id)).attempts.at(-1)).toMatchObject({ error_type: "interrupted" });
   });
 
   test("has rows dropped at the start whose ids have all ended", async () => {

@@ -12,7 +12,7 @@ export async function readBody(response: Response, maxBytes: number): Promise<Bo
   if (response.body === null) return { body: "", bodyEncoding: "utf8", truncated: false };
   const { bytes, truncated } = fitsWhole(response.headers, maxBytes)
     ? { bytes: new Uint8Array(await response.arrayBuffer()), truncated: false }
-    : await readBytes(response.body.getReader(), maxBytes);
+    : await readParts(response.body, maxBytes);
   const text = decodeUtf8(bytes, truncated);
   return text === null
     ? { body: bytesToBase64(bytes), bodyEncoding: "base64", truncated }
@@ -37,12 +37,49 @@ interface Reader {
   cancel(): Promise<void>;
 }
 
+/** On Workers, a reader that waits for so many bytes, or the end: one turn of the event loop for most answers. */
+interface WholeReader extends Reader {
+  readAtLeast(minBytes: number, into: Uint8Array): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+  releaseLock(): void;
+}
+
+/** Most answers are shorter. */
+const FIRST_READ_BYTES = 4_096;
+
+/** Reads a body of unknown length: a short one at once where the runtime can, else part by part. */
+async function readParts(
+  body: ReadableStream,
+  maxBytes: number,
+): Promise<{ bytes: Uint8Array; truncated: boolean }> {
+  const whole = wholeReader(body);
+  if (whole === null) return readBytes(body.getReader(), maxBytes);
+  const { value } = await whole.readAtLeast(FIRST_READ_BYTES, new Uint8Array(FIRST_READ_BYTES));
+  if (value === undefined || value.length < FIRST_READ_BYTES) {
+    return { bytes: value ?? new Uint8Array(), truncated: false };
+  }
+  whole.releaseLock();
+  return readBytes(body.getReader(), maxBytes, value);
+}
+
+/** Null where the stream or the runtime has no such reader. */
+function wholeReader(body: ReadableStream): WholeReader | null {
+  try {
+    const reader = body.getReader({ mode: "byob" }) as unknown as WholeReader;
+    if ("readAtLeast" in reader) return reader;
+    (reader as WholeReader).releaseLock();
+    return null;
+  } catch {
+    return null;
+  }
+}
+
 async function readBytes(
   reader: Reader,
   maxBytes: number,
+  first: Uint8Array = new Uint8Array(),
 ): Promise<{ bytes: Uint8Array; truncated: boolean }> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
+  const chunks: Uint8Array[] = [first];
+  let length = first.length;
   // One byte beyond the cap has to be seen before the body can be called cut.
   while (length <= maxBytes) {
     const { done, value } = await reader.read();

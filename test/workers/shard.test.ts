@@ -241,6 +241,41 @@ describe("a shard in workerd", () => {
     expect(written).toBe(30);
   });
 
+  test("understands an API of another release: what it lacks, and what it has beyond", async () => {
+    const shard = new RemoteShard();
+    await shard.submit();
+    const { traceparent: _, ...olderCall } = buildNewTask(Date.now()).call;
+    const older = {
+      ...buildNewTask(Date.now()),
+      call: olderCall as typeof olderCall & { traceparent: null },
+    };
+    const newer = Object.assign(buildNewTask(Date.now()), { weight: 3, hints: { region: "weur" } });
+    const message = { queueVersion: 1, tasks: [older, newer], sentBy: "a later release" };
+    const results = await shard.stub.submit(message);
+    const grants = results.flatMap((result) => (result.ok && result.grant !== null ? [result.grant] : []));
+    expect(grants).toHaveLength(2);
+    for (const grant of grants) {
+      const { want: _want, ...olderSettle } = settleMessage(grant);
+      const answer = await shard.stub.settle({ ...olderSettle, note: "beyond" } as never);
+      expect(answer).toMatchObject({ status: "accepted", next: [] });
+      expect(await shard.view(grant.id)).toMatchObject({ state: "succeeded" });
+    }
+  });
+
+  test("takes several settles in one call, each with its own answer", async () => {
+    const shard = new RemoteShard();
+    const first = await shard.submitGranted();
+    const second = await shard.submitGranted();
+    const answers = await shard.stub.settleAll([
+      settleMessage(first),
+      settleMessage({ ...first, lease: 9 }),
+      settleMessage(second, { status: 503 }),
+    ]);
+    expect(answers.map((answer) => answer?.status)).toEqual(["accepted", "stale", "accepted"]);
+    expect(await shard.view(first.id)).toMatchObject({ state: "succeeded" });
+    expect(await shard.view(second.id)).toMatchObject({ state: "retrying" });
+  });
+
   test("is empty after destroy, and answers like a shard that never was", async () => {
     const shard = new RemoteShard();
     const { id } = await shard.submitGranted();

@@ -11,7 +11,10 @@ export default defineConfig({
     },
     projects: [
       {
-        test: { name: "unit", include: ["test/{schema,core,callback,client,runner,shard,api}/**/*.test.ts"] },
+        test: {
+          name: "unit",
+          include: ["test/{schema,core,callback,client,runner,shard,breaker,api}/**/*.test.ts"],
+        },
       },
       {
         plugins: [

@@ -1,8 +1,10 @@
 /** `npm run bench [-- name ...]`: measures the standalone server against two floors and prints a table. */
 import { type Case, cases, type Figure } from "./cases.ts";
+import { contest } from "./contest.ts";
 import { cost } from "./cost.ts";
 import { nodeFloor, workerdFloor } from "./floors.ts";
 import { type Latency, latency, plainPlan, STEADY_TASKS, throughput, warmUp } from "./measure.ts";
+import { protection } from "./protection.ts";
 import { table } from "./stats.ts";
 import type { Subject } from "./subject.ts";
 import { IncompleteError, startTarget, type Target } from "./target-process.ts";
@@ -13,24 +15,28 @@ interface FloorFigures extends Latency {
 }
 
 const FLOOR_TASKS = 10_000;
-const COST = "cost";
+/** What has a table of its own. */
+const tables: Record<string, (target: Target) => Promise<string[][]>> = { cost, protection, contest };
+/** Measured only where it is named: it takes minutes. */
+const LONG = "contest";
 
 process.once("SIGTERM", () => process.exit(1));
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(names: string[]): Promise<number> {
-  const known = [...Object.keys(cases), COST];
+  const known = [...Object.keys(cases), ...Object.keys(tables)];
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     process.stderr.write(`There is no case ${unknown}. There are: ${known.join(", ")}\n`);
     return 1;
   }
-  const chosen = names.length === 0 ? known : names;
+  const chosen = names.length === 0 ? known.filter((name) => name !== LONG) : names;
   const target = await startTarget();
   try {
     const timed = Object.entries(cases).filter(([name]) => chosen.includes(name));
     if (timed.length > 0) await compare(target, timed);
-    if (chosen.includes(COST)) process.stdout.write(table(await cost(target)));
+    for (const [name, measure] of Object.entries(tables))
+      if (chosen.includes(name)) process.stdout.write(`${table(await measure(target))}\n`);
     return 0;
   } catch (error) {
     if (!(error instanceof IncompleteError)) throw error;

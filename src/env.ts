@@ -1,4 +1,4 @@
-import type { CatalogPort, RunnerPort, ShardApi } from "./core/messages.ts";
+import type { BreakerPort, CatalogPort, RunnerPort, ShardApi } from "./core/messages.ts";
 import { type AddressRules, parseAddressRules } from "./core/target-url.ts";
 
 /**
@@ -14,6 +14,7 @@ export interface Env {
   SHARD: PortNamespace<ShardApi>;
   RUNNER: PortNamespace<RunnerPort>;
   CATALOG: PortNamespace<CatalogPort>;
+  BREAKER: PortNamespace<BreakerPort>;
   SANDBOX: DurableObjectNamespace;
   /** The root key; without it every /v1 route answers 503 `not_configured`. */
   REDRIVE_API_KEY?: string;

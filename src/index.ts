@@ -1,5 +1,6 @@
 import { createApp } from "./api/app.ts";
 
+export { Breaker } from "./breaker/breaker.ts";
 export { Catalog } from "./catalog/catalog.ts";
 export { Runner } from "./runner/runner.ts";
 export { Sandbox } from "./sandbox/sandbox.ts";

@@ -16,6 +16,7 @@ const counters: Counters = {
 };
 
 export const { Sandbox } = product;
+export const Breaker = counted("Breaker", product.Breaker);
 export const Catalog = counted("Catalog", product.Catalog);
 export const Runner = counted("Runner", product.Runner);
 export const QueueShard = counted("QueueShard", product.QueueShard);

@@ -8,6 +8,8 @@ import { AppError } from "./app-error.ts";
 
 /** Who calls, and what their key lets them do. */
 export interface Caller {
+  /** The id of their key; `root`: the root key. */
+  id: string;
   scopes: ReadonlySet<Scope>;
   /** The only queues the key works for; null: all. */
   queues: ReadonlySet<string> | null;
@@ -35,6 +37,15 @@ export function callShard<T>(
   return orProblem(callObject(() => call(env.SHARD.getByName(name))));
 }
 
+/** Calls a Breaker object by its name, with repeats. Throws AppError `overloaded` or `unavailable`. */
+export function callBreaker<T>(
+  env: Env,
+  name: string,
+  call: (breaker: ReturnType<Env["BREAKER"]["getByName"]>) => Promise<T>,
+): Promise<T> {
+  return orProblem(callObject(() => call(env.BREAKER.getByName(name))));
+}
+
 /** A new stub of the catalog, for one call. */
 export function catalogStub(env: Env): CatalogApi {
   // The binding names only what shards need; the class behind it answers all of CatalogApi.
@@ -49,7 +60,7 @@ async function orProblem<T>(calling: Promise<T>): Promise<T> {
     if (!(error instanceof ObjectCallError)) throw error;
     const detail =
       error.kind === "overloaded"
-        ? "too many requests for this queue's storage; try again in a second"
+        ? "too many requests for this storage; try again in a second"
         : "storage did not answer; try again in a second";
     throw new AppError(error.kind, detail, { cause: error });
   }

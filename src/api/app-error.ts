@@ -19,6 +19,7 @@ export const PROBLEM_KINDS: Record<ErrorCode, Kind> = {
   task_not_found: { status: 404, title: "Task not found" },
   queue_not_found: { status: 404, title: "Queue not found" },
   key_not_found: { status: 404, title: "Key not found" },
+  breaker_not_found: { status: 404, title: "Breaker not found" },
   method_not_allowed: { status: 405, title: "Method not allowed" },
   idempotency_conflict: { status: 409, title: "Idempotency conflict" },
   invalid_state: { status: 409, title: "Invalid state" },

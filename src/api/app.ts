@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { sandboxRoutes } from "../sandbox/routes.ts";
 import type { AppEnv } from "./app-env.ts";
 import { authenticate } from "./auth.ts";
+import { breakers } from "./breakers.ts";
 import { docs } from "./docs.ts";
 import { health } from "./health.ts";
 import { keys } from "./keys.ts";
@@ -18,6 +19,7 @@ export function createApp(): Hono<AppEnv> {
   app.use("/v1/*", authenticate);
   app.route("/", tasks);
   app.route("/", queues);
+  app.route("/", breakers);
   app.route("/", keys);
   app.route("/", health);
   app.route("/", docs);

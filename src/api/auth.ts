@@ -8,7 +8,7 @@ import type { AppContext, AppEnv, Caller } from "./app-env.ts";
 import { AppError } from "./app-error.ts";
 import { cachedKey } from "./catalog-cache.ts";
 
-const ROOT: Caller = { scopes: new Set<Scope>(["admin"]), queues: null };
+const ROOT: Caller = { id: "root", scopes: new Set<Scope>(["admin"]), queues: null };
 
 /** Lets a request on with its caller known. Throws AppError `not_configured` or `unauthorized`. */
 export const authenticate: MiddlewareHandler<AppEnv> = async (c, next) => {
@@ -57,7 +57,7 @@ async function callerOf(env: Env, rootKey: string, token: string): Promise<Calle
   const id = apiKeyId(token);
   const key = id === null ? null : await cachedKey(env, id);
   if (key === null || !isSame(await sha256Hex(token), key.hash)) return null;
-  return { scopes: new Set(key.scopes), queues: key.queues && new Set(key.queues) };
+  return { id: key.id, scopes: new Set(key.scopes), queues: key.queues && new Set(key.queues) };
 }
 
 /** Compares what came with what is right in a time that does not tell where they differ. */

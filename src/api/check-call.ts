@@ -11,10 +11,14 @@ const CALLBACK_BACKOFF: Backoff = { intervals: [...DEFAULT_CALLBACK_POLICY.backo
 
 /** What is wrong with a queue's settings beyond their shape. An empty list: nothing. */
 export function checkQueueSettings(settings: QueueSettings, rules: AddressRules): ProblemIssue[] {
-  const { retry, callback } = settings;
+  const { retry, callback, breaker, events } = settings;
   return [
     ...checkRetry(retry, undefined, rules),
     ...(callback === null ? [] : checkCallback(callback, null, rules)),
+    ...(breaker.readiness === undefined
+      ? []
+      : checkUrl(breaker.readiness.url, "breaker.readiness.url", rules)),
+    ...(events === null ? [] : checkUrl(events.url, "events.url", rules)),
   ];
 }
 

@@ -21,7 +21,9 @@ export const QUEUE_ROUTES: readonly RouteDoc[] = [
     summary: "Make or change a queue",
     description:
       "Replaces all settings; what is left out gets its default. Waiting tasks follow the new settings too. The " +
-      "number of shards is fixed when the queue is made, and `concurrency` must be at least that number.",
+      "number of shards is fixed when the queue is made; `concurrency`, and the attempts that `rate` allows in an " +
+      "hour, must be at least that number. A key that is limited to some queues may set what opens and closes a " +
+      "breaker only with `share: queue`.",
     scope: "admin",
     request: {
       schema: "QueueSettings",

@@ -12,6 +12,7 @@ import { AppError, invalidRequest } from "./app-error.ts";
 import { mayUse, needs } from "./auth.ts";
 import { forgetQueue, rememberQueue } from "./catalog-cache.ts";
 import { checkQueueSettings } from "./check-call.ts";
+import { changesSharedBreakers } from "./check-shared-breaker.ts";
 import { findQueue, noQueue, refused } from "./find-task.ts";
 import { parse } from "./parse.ts";
 import { queueView, sumStats } from "./queue-view.ts";
@@ -31,6 +32,7 @@ queues.put("/v1/queues/:name", needs("admin"), async (c) => {
   const settings = parse(QueueSettings, await readBody(c.req.raw, MAX_SETTINGS_BYTES, { yaml: true }));
   const issues = checkQueueSettings(settings, rulesOf(c.env));
   if (issues.length > 0) throw invalidRequest(issues);
+  if (c.get("caller").queues !== null) await refuseSharedBreakers(c.env, name, settings);
   const answer = await callCatalog(c.env, (catalog) => catalog.putQueue(name, settings));
   if (!answer.ok) throw refused(answer);
   await spread(c.env, answer.config);
@@ -76,6 +78,15 @@ async function setPaused(c: AppContext, given: string, paused: boolean): Promise
   if (!answer.ok) throw refused(answer);
   await spread(c.env, answer.config);
   return c.json({ ...queueView(answer.config), ...(await statsOf(c.env, answer.config)) });
+}
+
+/** A key that is limited to some queues sets nothing that holds for others. Throws AppError `forbidden`. */
+async function refuseSharedBreakers(env: Env, name: string, { breaker }: QueueSettings): Promise<void> {
+  const queue = await callCatalog(env, (catalog) => catalog.queueByName(name));
+  if (!changesSharedBreakers(breaker, queue?.settings.breaker)) return;
+  const message =
+    "the API key is limited to some queues, and these breaker settings would hold for all: set share: queue";
+  throw new AppError("forbidden", `breaker: ${message}`, { errors: [{ path: "breaker", message }] });
 }
 
 /** Once only: repeating a rotation whose answer was lost would end the secret that is still in use. */

@@ -8,7 +8,7 @@ export interface RouteDoc {
   method: "GET" | "POST" | "PUT" | "DELETE";
   /** Parameters in braces. */
   path: string;
-  tag: "Tasks" | "Queues" | "Keys" | "Service";
+  tag: "Tasks" | "Queues" | "Breakers" | "Keys" | "Service";
   summary: string;
   description: string;
   /** What the key must be allowed; null: no key is asked for. */

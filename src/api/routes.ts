@@ -1,10 +1,16 @@
+import { BREAKER_ROUTES } from "./breaker-routes.ts";
 import { QUEUE_ROUTES } from "./queue-routes.ts";
 import type { RouteDoc } from "./route-doc.ts";
 import { SERVICE_ROUTES } from "./service-routes.ts";
 import { TASK_ROUTES } from "./task-routes.ts";
 
 /** Every route, in the order the documentation shows them. */
-export const ROUTES: readonly RouteDoc[] = [...TASK_ROUTES, ...QUEUE_ROUTES, ...SERVICE_ROUTES];
+export const ROUTES: readonly RouteDoc[] = [
+  ...TASK_ROUTES,
+  ...QUEUE_ROUTES,
+  ...BREAKER_ROUTES,
+  ...SERVICE_ROUTES,
+];
 
 /** Paths that serve `/docs` and are no part of the API. */
 const INTERNAL_PATHS = ["/", "/docs/app.js"];

@@ -1,8 +1,10 @@
 import { z } from "zod";
+import { BreakerOperation } from "../schema/breaker.ts";
 import { KeyCreated, KeyList, KeyRequest, KeyView } from "../schema/key.ts";
 import { Problem } from "../schema/problem.ts";
 import { QueueList, QueueSettings, QueueView, RotatedSecret } from "../schema/queue.ts";
 import { BatchRequest, TaskAccepted, TaskList, TaskSummary, TaskView } from "../schema/task.ts";
+import { BreakerList, ShownBreaker } from "./breaker-query.ts";
 import { SubmittedTask } from "./task-from-request.ts";
 
 /** Any JSON value: what the recursive schema of one says, in one word. */
@@ -30,6 +32,7 @@ export const REQUEST_SCHEMAS = {
   BatchRequest,
   QueueSettings,
   KeyRequest,
+  BreakerOperation,
 } satisfies Record<string, z.ZodType>;
 
 /** What answers carry, by the name the OpenAPI document gives it. */
@@ -42,6 +45,8 @@ export const RESPONSE_SCHEMAS = {
   QueuePut,
   QueueList,
   RotatedSecret,
+  Breaker: ShownBreaker,
+  BreakerList,
   KeyView,
   KeyCreated,
   KeyList,

@@ -1,9 +1,11 @@
+import { HOUR_MS } from "../schema/limits.ts";
 import { DEFAULT_SHARDS, type QueueSettings } from "../schema/queue.ts";
 import type { CatalogRefusal } from "./catalog-api.ts";
 
 /**
  * Checks what a queue's settings mean together: its number of shards is fixed once it exists (`existingShards`,
- * null for a new queue), and every shard needs at least one slot. Null: nothing is wrong.
+ * null for a new queue), and every shard needs at least one slot, and an attempt an hour of the rate. Null: nothing
+ * is wrong.
  */
 export function checkSettings(settings: QueueSettings, existingShards: number | null): CatalogRefusal | null {
   const shards = existingShards ?? settings.shards ?? DEFAULT_SHARDS;
@@ -15,16 +17,31 @@ export function checkSettings(settings: QueueSettings, existingShards: number | 
         `leave shards out, or delete the queue and create it with shards: ${settings.shards}`,
     );
   }
-  if (settings.concurrency >= shards) return null;
-  const fix =
-    existingShards === null
-      ? `set shards: ${settings.concurrency} or fewer`
-      : `set concurrency: ${shards} or more, or delete the queue and create it with fewer shards`;
-  return refuse(
-    "invalid_request",
-    "concurrency",
-    `expected at least the queue's number of shards (${shards}), got ${settings.concurrency}; ${fix}`,
-  );
+  const isNew = existingShards === null;
+  return checkSlots(settings, shards, isNew) ?? checkRate(settings, shards, isNew);
+}
+
+function checkSlots({ concurrency }: QueueSettings, shards: number, isNew: boolean): CatalogRefusal | null {
+  if (concurrency >= shards) return null;
+  const fix = fixFor(isNew, concurrency, `concurrency: ${shards}`);
+  const expected = `expected at least the queue's number of shards (${shards})`;
+  return refuse("invalid_request", "concurrency", `${expected}, got ${concurrency}; ${fix}`);
+}
+
+/** Each shard has its part of the rate: one that gets less than an attempt an hour would seem to stand still. */
+function checkRate({ rate }: QueueSettings, shards: number, isNew: boolean): CatalogRefusal | null {
+  const perHour = rate === null ? shards : Math.floor((rate.limit * HOUR_MS) / rate.per);
+  if (rate === null || perHour >= shards) return null;
+  const enough = Math.ceil((shards * rate.per) / HOUR_MS);
+  const fix = fixFor(isNew, perHour, `rate.limit: ${enough}`);
+  const expected = `expected at least as many attempts an hour as the queue has shards (${shards})`;
+  return refuse("invalid_request", "rate.limit", `${expected}, got ${perHour}; ${fix}`);
+}
+
+function fixFor(isNew: boolean, mostShards: number, setting: string): string {
+  return isNew
+    ? `set shards: ${mostShards} or fewer`
+    : `set ${setting} or more, or delete the queue and create it with fewer shards`;
 }
 
 function refuse(code: CatalogRefusal["code"], path: string, message: string): CatalogRefusal {

@@ -1,5 +1,6 @@
 import type { Rule, Until } from "../schema/policy.ts";
 import type { FaultClass } from "../schema/task.ts";
+import { type AdaptiveSituation, stretchedDelayMs } from "./adaptive.ts";
 import { backoffDelayMs, withRetryAfter } from "./backoff.ts";
 import type { Outcome } from "./classify.ts";
 import { cleanText } from "./clean-text.ts";
@@ -33,6 +34,8 @@ export interface DecideInput {
   now: number;
   /** The end of the round's `max_age`: nothing is tried from then on. */
   expiresAt: number;
+  /** What of the target a wait may depend on; absent: nothing is known. */
+  situation?: AdaptiveSituation;
   /** The wait before this attempt; null: it was the round's first. */
   previousDelayMs: number | null;
 }
@@ -153,7 +156,11 @@ function retry(input: DecideInput, terms: Terms, rule: string, random: () => num
   const { outcome, policy, attempt } = input;
   if (attempt >= terms.maxAttempts) return fail("max_attempts", rule, "transient");
   const plainMs = backoffDelayMs(terms.backoff, attempt, input.previousDelayMs, random);
-  const delayMs = withRetryAfter(plainMs, outcome.retryAfterMs, policy.maxRetryAfterMs, random);
+  const stretchedMs =
+    input.situation === undefined
+      ? plainMs
+      : stretchedDelayMs(plainMs, terms.backoff.adaptive, input.situation);
+  const delayMs = withRetryAfter(stretchedMs, outcome.retryAfterMs, policy.maxRetryAfterMs, random);
   if (input.now + delayMs >= input.expiresAt) return fail("max_age", rule, "transient");
   return { do: "retry", delayMs, rule, log: !outcome.ok, faultClass: "transient" };
 }

@@ -7,13 +7,34 @@
 export const HELD_LANE = "~held";
 
 const CALLBACK_PREFIX = ">";
+const RETRY_PREFIX = "<";
 
 /** The lane of callback deliveries to a URL's origin. A URL that is none has a lane of its own. */
 export function callbackLane(url: string): string {
-  return CALLBACK_PREFIX + (URL.canParse(url) ? new URL(url).origin : url);
+  return deliveryLane(URL.canParse(url) ? new URL(url).origin : url);
+}
+
+/** The lane of callback deliveries to a target. */
+export function deliveryLane(target: string): string {
+  return CALLBACK_PREFIX + target;
 }
 
 /** True where the lane is of callback deliveries; a paused queue still delivers these. */
 export function isCallbackLane(lane: string): boolean {
   return lane.startsWith(CALLBACK_PREFIX);
+}
+
+/** The lane of a target's retries: apart from its first attempts, since they draw on slots and a budget of their own. */
+export function retryLane(target: string): string {
+  return RETRY_PREFIX + target;
+}
+
+/** True where the lane is of retries. */
+export function isRetryLane(lane: string): boolean {
+  return lane.startsWith(RETRY_PREFIX);
+}
+
+/** The target key that a lane's rows call. */
+export function targetOfLane(lane: string): string {
+  return isCallbackLane(lane) || isRetryLane(lane) ? lane.slice(1) : lane;
 }

@@ -1,6 +1,9 @@
+import type { BreakerSettings, BreakerState, BreakerView } from "../schema/breaker.ts";
 import type { ErrorCode } from "../schema/problem.ts";
 import type { QueueSettings } from "../schema/queue.ts";
 import type { TaskAccepted, TaskState, TaskSummary, TaskView } from "../schema/task.ts";
+import type { Breaker, BreakerAudit } from "./breaker.ts";
+import type { CountsReport } from "./breaker-counts.ts";
 import type { TaskCall } from "./task.ts";
 
 /**
@@ -165,7 +168,7 @@ export type TaskAnswer = { ok: true; task: TaskView } | Refusal;
 export type OperateAction = "cancel" | "retry" | "resume";
 
 /** Every call the API makes to a shard. All are idempotent: a platform may repeat them. */
-export interface ShardApi extends ShardPort {
+export interface ShardApi extends ShardPort, BreakerShardPort {
   /** Answers in the order of the tasks. Throws only where nothing was stored or it is not known. */
   submit(message: SubmitMessage): Promise<SubmitResult[]>;
   get(id: string): Promise<TaskAnswer>;
@@ -192,4 +195,58 @@ export interface CatalogPort {
 /** What a shard needs of a Runner object. */
 export interface RunnerPort {
   run(message: RunMessage): Promise<RunAnswer>;
+}
+
+/** What one shard tells a target's Breaker object, and asks of it, in one call; any part may be absent. */
+export interface BreakerSync {
+  /** The target key, as tasks name it. */
+  key: string;
+  /** The shard's name: it is told of changes. */
+  shard: string;
+  queue: string;
+  queueRef: number;
+  /** The breaker settings of the shard's queue. */
+  settings: BreakerSettings;
+  /** Its counts that may be news. */
+  report: CountsReport | null;
+  /** Tasks that wait for this breaker in the shard; null: none. */
+  parked: { tasks: number; probe: { attemptsUsed: number; attemptsLeft: number } | null } | null;
+  /** It would make a probe, under a lease of so many milliseconds; null: it would not. */
+  wantLeaseMs: number | null;
+  /** How a probe it made ended; `ok` null: its outcome says nothing of the target. */
+  probed: { lease: number; ok: boolean | null } | null;
+  /** What is in force in the shard, for the view. */
+  load: { limit: number; loadFactor: number; budgetLeft: number | null };
+}
+
+/** What the API and shards ask of a Breaker object. */
+export interface BreakerPort {
+  /** Takes in what a shard tells; answers with the state that holds now, the shard's probe lease in it. */
+  sync(message: BreakerSync): Promise<Breaker>;
+  /** Null: nobody has ever told it anything. */
+  view(): Promise<BreakerView | null>;
+  isolate(reason: string, by: string): Promise<BreakerView>;
+  reset(reason: string, by: string): Promise<BreakerView>;
+}
+
+/** One target as a shard knows it, for lists of breakers. */
+export interface TargetSummary {
+  key: string;
+  /** The name of its Breaker object. */
+  breaker: string;
+  state: BreakerState;
+  /** When a call to it was last let go. */
+  usedAt: number;
+  parked: number;
+}
+
+/** What a Breaker object and the API ask of a shard beside its tasks. */
+export interface BreakerShardPort {
+  /**
+   * The Breaker object tells that a target's state has changed. `announce`: this shard tells its queue's operators,
+   * for all shards of the queue.
+   */
+  breakerChanged(key: string, breaker: Breaker, announce: BreakerAudit | null): Promise<void>;
+  /** The targets that are not closed, and those called within the last hour; at most `limit`. */
+  targets(limit: number): Promise<TargetSummary[]>;
 }

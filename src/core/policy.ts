@@ -8,6 +8,8 @@ export interface BackoffPolicy {
   multiplier: number;
   maxIntervalMs: number;
   jitter: NonNullable<Backoff["jitter"]>;
+  /** How the wait follows the target's state; see adaptive.ts. */
+  adaptive: NonNullable<Backoff["adaptive"]>;
   /** The waits of strategy `schedule`, in order; the last one repeats. */
   intervalsMs: readonly number[];
 }
@@ -38,6 +40,7 @@ export const DEFAULT_POLICY: Policy = {
     multiplier: 2,
     maxIntervalMs: 5 * MINUTE_MS,
     jitter: "full",
+    adaptive: "load",
     intervalsMs: [],
   },
   conditions: null,
@@ -93,6 +96,7 @@ export function mergeBackoff(base: BackoffPolicy, over: Backoff | undefined): Ba
     multiplier: over.multiplier ?? base.multiplier,
     maxIntervalMs: over.max_interval ?? Math.max(base.maxIntervalMs, raisedMs),
     jitter: over.jitter ?? base.jitter,
+    adaptive: over.adaptive ?? base.adaptive,
     intervalsMs: over.intervals ?? base.intervalsMs,
   };
 }

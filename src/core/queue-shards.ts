@@ -15,3 +15,8 @@ export function hashText(text: string): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   return (hash ^ (hash >>> 13)) >>> 0;
 }
+
+/** The Durable Object name of a target's breaker: one for the whole deployment, or one for a queue that shares with none. */
+export function breakerName(key: string, share: "deployment" | "queue", queueRef: number): string {
+  return share === "deployment" ? key : `q${queueRef} ${key}`;
+}

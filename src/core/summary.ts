@@ -1,18 +1,36 @@
 import type { WaitingOn } from "../schema/task.ts";
+import type { Breaker } from "./breaker.ts";
 import type { Attempt, Task } from "./task.ts";
 import { attemptsInRound } from "./task.ts";
+import type { ShutGate } from "./waiting.ts";
 
-/** One sentence or two that say where a task stands and what comes next, for a person. */
-export function summarize(task: Task, waiting: WaitingOn | null, maxAttempts: number, now: number): string {
+/** Why a task waits, and, where it is for its target, what is known of that. */
+interface Waits {
+  on: WaitingOn | null;
+  gate: ShutGate | null;
+}
+
+/**
+ * One sentence or two that say where a task stands and what comes next, for a person. `gate` is what keeps the task's
+ * target from being called; null: nothing does.
+ */
+export function summarize(
+  task: Task,
+  waiting: WaitingOn | null,
+  gate: ShutGate | null,
+  maxAttempts: number,
+  now: number,
+): string {
+  const waits = { on: waiting, gate };
   const last = task.history.findLast((attempt) => attempt.decision !== null && attempt.round === task.round);
   const failed = last === undefined ? "" : `${failure(last, task, maxAttempts, now)} `;
   switch (task.state) {
     case "pending":
-      return `${task.round > 1 ? `Round ${task.round}: ` : ""}${next(task, waiting, now)}`;
+      return `${task.round > 1 ? `Round ${task.round}: ` : ""}${next(task, waits, now)}`;
     case "running":
       return `Attempt ${attemptsInRound(task)} of ${maxAttempts} is under way for ${span(now - startOf(task))}: ${task.call.method} ${task.target}.`;
     case "retrying":
-      return `${failed}${next(task, waiting, now)}`;
+      return `${failed}${next(task, waits, now)}`;
     case "held":
       return `${failed}Held until ${heldUntil(task)}; it fails in ${span(task.expiresAt - now)} if that does not come.`;
     case "succeeded":
@@ -32,18 +50,65 @@ function failure(attempt: Attempt, task: Task, maxAttempts: number, now: number)
   return `Attempt ${number} of ${maxAttempts} failed ${span(now - endedAt)} ago: ${status}${what} from ${task.target}.`;
 }
 
-function next(task: Task, waiting: WaitingOn | null, now: number): string {
+function next(task: Task, { on, gate }: Waits, now: number): string {
   const verb = task.history.length === 0 ? "First try" : "Next try";
-  switch (waiting) {
+  switch (on) {
     case "paused":
-      return `Due, and waiting for its queue to be resumed; no attempt is used.`;
-    case "concurrency":
-      return `Due, and waiting for a free slot; no attempt is used.`;
+      return "Due, and waiting for its queue to be resumed; no attempt is used.";
     case null:
       return `${verb} is due now.`;
+    case "breaker":
+    case "budget":
+    case "concurrency":
+    case "rate":
+      return `${shutBy(on, task.target, gate, now)}; no attempt is used.`;
     default:
       return `${verb} in ${span(task.dueAt - now)}.`;
   }
+}
+
+function shutBy(
+  on: "breaker" | "budget" | "concurrency" | "rate",
+  target: string,
+  gate: ShutGate | null,
+  now: number,
+): string {
+  const again = gate?.until == null ? "" : ` in ${span(gate.until - now)}`;
+  switch (on) {
+    case "breaker":
+      return `Waiting for the breaker of ${target}${gate?.breaker ? downBy(gate.breaker, now) : ""}`;
+    case "budget":
+      return `Waiting for the retry budget of ${target}, which is used up; there may be more${again}`;
+    case "concurrency":
+      return gate === null
+        ? "Due, and waiting for a free slot"
+        : `Due, and waiting for other calls of ${target} to end`;
+    case "rate":
+      return gate?.isAsked === true
+        ? `Waiting since ${target} asked for it; it may be called again${again}`
+        : `Due, and waiting for the rate of its queue; the next call may go${again}`;
+  }
+}
+
+/** What a breaker says of an outage, after the target's name. */
+function downBy(breaker: Breaker, now: number): string {
+  switch (breaker.state) {
+    case "closed":
+      return "";
+    case "isolated":
+      return ` (isolated since ${span(now - breaker.since)}: ${breaker.reason})`;
+    case "open":
+    case "half_open": {
+      const since = span(now - breaker.downSince);
+      return ` (open since ${since}, ${breaker.reason.replace(/ in \d+ s$/, "")}); ${nextProbe(breaker, now)}`;
+    }
+  }
+}
+
+function nextProbe(breaker: Extract<Breaker, { state: "open" | "half_open" }>, now: number): string {
+  if (breaker.state === "half_open")
+    return breaker.probe === null ? "next probe is due now" : "it is being probed";
+  return breaker.until > now ? `next probe in ${span(breaker.until - now)}` : "next probe is due now";
 }
 
 function heldUntil(task: Task): string {

@@ -1,7 +1,7 @@
 import { MAX_HISTORY } from "../schema/limits.ts";
 import type { Outcome } from "./classify.ts";
 import type { Decision } from "./decide.ts";
-import { HELD_LANE } from "./lane.ts";
+import { HELD_LANE, retryLane } from "./lane.ts";
 import type { Attempt, Callback, KeptResponse, Reason, Task } from "./task.ts";
 import { isFinal } from "./task.ts";
 
@@ -101,7 +101,7 @@ function settle(
       return done({
         ...settled,
         state: "retrying",
-        lane: task.target,
+        lane: retryLane(task.target),
         dueAt: context.now + decision.delayMs,
         trigger: "retry",
       });
@@ -122,7 +122,7 @@ function release(task: Task, dueAt: number): Transition {
   return done({
     ...task,
     state: before ? "retrying" : "pending",
-    lane: task.target,
+    lane: before ? retryLane(task.target) : task.target,
     dueAt,
     attempt: task.attempt - 1,
     leaseUntil: null,
@@ -170,10 +170,12 @@ function expire(task: Task, context: TransitionContext): Transition {
 
 /** Makes a waiting task due; one that still has an earlier round's attempt in flight waits for its end. */
 function goNow(task: Task, trigger: Task["trigger"], now: number): Task {
+  const state = task.state === "held" ? "retrying" : task.state;
+  const lane = state === "retrying" ? retryLane(task.target) : task.target;
   return {
     ...task,
-    state: task.state === "held" ? "retrying" : task.state,
-    lane: task.leaseUntil === null ? task.target : null,
+    state,
+    lane: task.leaseUntil === null ? lane : null,
     dueAt: now,
     trigger,
     until: null,
@@ -235,6 +237,18 @@ function keptRound(task: Task, callback: Callback, now: number): Task {
 /** The id of the row that a redrive keeps for an ended round whose callback is not delivered yet. */
 export function keptRoundId(id: string, round: number): string {
   return `${id}~${round}`;
+}
+
+const EVENT_SUFFIX = "~event";
+
+/** The id of the row that delivers an operator event, which is no task. */
+export function eventRoundId(id: string): string {
+  return id + EVENT_SUFFIX;
+}
+
+/** True for an id made by `eventRoundId`: its row's body is the message. */
+export function isEventId(id: string): boolean {
+  return id.endsWith(EVENT_SUFFIX);
 }
 
 /** The task that a row belongs to: its own id, or that of the task whose ended round it keeps. */

@@ -36,7 +36,7 @@ export function taskSummary(task: Task, context: ViewContext): TaskSummary {
     id: task.id,
     state: task.state,
     queue: context.queue,
-    summary: summarize(task, waiting, context.maxAttempts, context.now),
+    summary: summarize(task, waiting, context.gate ?? null, context.maxAttempts, context.now),
     waiting_on: waiting,
     due_at: hasDueTime(task) ? instant(task.dueAt) : null,
     expires_at: isFinal(task.state) ? null : instant(task.expiresAt),

@@ -1,4 +1,5 @@
 import type { WaitingOn } from "../schema/task.ts";
+import type { Breaker } from "./breaker.ts";
 import type { Task } from "./task.ts";
 
 /** What of its shard bears on why a task waits. */
@@ -7,6 +8,19 @@ export interface ShardSituation {
   paused: boolean;
   /** False where every slot of the shard, or of the task's lane, is taken. */
   slotFree: boolean;
+  /** What keeps the task's target from being called; absent: nothing does. */
+  gate?: ShutGate | undefined;
+}
+
+/** What keeps a target from being called. */
+export interface ShutGate {
+  why: WaitingOn;
+  /** When that may change by itself; null: not by time alone. */
+  until: number | null;
+  /** Where it is the breaker. */
+  breaker: Breaker | null;
+  /** Where it is a rate: the target asked for it (Retry-After). Else it is the rate of the queue. */
+  isAsked: boolean;
 }
 
 /** Why a task is not being called; null where it is final, in flight, or about to be called. */
@@ -17,5 +31,6 @@ export function waitingOn(task: Task, situation: ShardSituation): WaitingOn | nu
   if (task.dueAt > situation.now)
     return task.state === "retrying" && task.trigger === "retry" ? "backoff" : "schedule";
   if (situation.paused) return "paused";
+  if (situation.gate !== undefined) return situation.gate.why;
   return situation.slotFree ? null : "concurrency";
 }

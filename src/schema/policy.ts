@@ -30,6 +30,10 @@ export const Backoff = z.strictObject({
   multiplier: z.number().min(1).max(100).optional(),
   max_interval: duration(1, MAX_INTERVAL_MS).optional(),
   jitter: z.enum(["none", "full", "equal", "decorrelated"]).optional(),
+  adaptive: z.enum(["off", "queue", "load"]).optional().meta({
+    description:
+      "Whether the wait follows the target's state: its load factor, or how many tasks wait for it",
+  }),
   intervals: z
     .array(duration(0, MAX_INTERVAL_MS))
     .min(1)

@@ -12,6 +12,7 @@ export const ERROR_CODES = [
   "task_not_found",
   "queue_not_found",
   "key_not_found",
+  "breaker_not_found",
   "method_not_allowed",
   "idempotency_conflict",
   "invalid_state",

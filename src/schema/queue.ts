@@ -1,6 +1,16 @@
 import { z } from "zod";
+import { BreakerSettings } from "./breaker.ts";
 import { duration } from "./duration.ts";
-import { DAY_MS, HOUR_MS, MAX_CONCURRENCY, MAX_RETENTION_MS, MAX_SHARDS, MAX_TIMEOUT_MS } from "./limits.ts";
+import { EventSettings } from "./event.ts";
+import {
+  DAY_MS,
+  HOUR_MS,
+  MAX_CONCURRENCY,
+  MAX_RETENTION_MS,
+  MAX_SHARDS,
+  MAX_TIMEOUT_MS,
+  SECOND_MS,
+} from "./limits.ts";
 import { RetryPolicy } from "./policy.ts";
 import { CallbackSettings, TASK_STATES } from "./task.ts";
 
@@ -16,6 +26,27 @@ export const Retention = z.strictObject({
 });
 export type Retention = z.infer<typeof Retention>;
 
+/** How many retries a target may get beside its first attempts; binds only while it fails. */
+export const RetryBudgetSettings = z.strictObject({
+  enabled: z.boolean().default(true),
+  ratio: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(0.2)
+    .meta({ description: "Retries for each first attempt, over a minute" }),
+  per_minute: z.number().min(1).max(100_000).default(10).meta({ description: "And so many besides" }),
+});
+export type RetryBudgetSettings = z.infer<typeof RetryBudgetSettings>;
+
+/** How many attempts a queue may make in a time; callbacks do not count. */
+export const RateSettings = z.strictObject({
+  limit: z.int().min(1).max(1_000_000),
+  per: duration(SECOND_MS, HOUR_MS).default(SECOND_MS),
+  burst: z.int().min(1).max(1_000_000).optional().meta({ description: "At once; default: the limit" }),
+});
+export type RateSettings = z.infer<typeof RateSettings>;
+
 /** The settings of a queue; `PUT /v1/queues/{name}` replaces them all. */
 export const QueueSettings = z.strictObject({
   retry: RetryPolicy.default({}),
@@ -23,6 +54,14 @@ export const QueueSettings = z.strictObject({
   callback: CallbackSettings.nullable().default(null),
   concurrency: z.int().min(1).max(MAX_CONCURRENCY).default(DEFAULT_CONCURRENCY),
   retention: Retention.default({ succeeded: 7 * DAY_MS, failed: 30 * DAY_MS }),
+  breaker: BreakerSettings.prefault({}),
+  retry_budget: RetryBudgetSettings.prefault({}),
+  rate: RateSettings.nullable().default(null),
+  adaptive_concurrency: z
+    .boolean()
+    .default(true)
+    .meta({ description: "Whether calls at a time to one target follow what it bears" }),
+  events: EventSettings.nullable().default(null),
   shards: z
     .int()
     .min(1)

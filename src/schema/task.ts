@@ -30,7 +30,17 @@ export const TaskState = z.enum(TASK_STATES);
 export type TaskState = z.infer<typeof TaskState>;
 
 /** Why a task that is due, or will be, is not being called. */
-export const WaitingOn = z.enum(["schedule", "backoff", "concurrency", "paused", "probe", "signal"]);
+export const WaitingOn = z.enum([
+  "schedule",
+  "backoff",
+  "breaker",
+  "concurrency",
+  "rate",
+  "budget",
+  "paused",
+  "probe",
+  "signal",
+]);
 export type WaitingOn = z.infer<typeof WaitingOn>;
 
 export const ERROR_TYPES = [

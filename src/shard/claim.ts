@@ -1,11 +1,13 @@
 import { planClaims } from "../core/claim-plan.ts";
-import { HELD_LANE } from "../core/lane.ts";
+import { HELD_LANE, isCallbackLane, targetOfLane } from "../core/lane.ts";
 import type { Grant } from "../core/messages.ts";
 import type { SqlRow } from "../core/sql-port.ts";
 import { isFinal, type Task } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
+import { claimBreakerProbes } from "./breaker-probe.ts";
 import type { ShardContext } from "./context.ts";
 import type { Flight } from "./flights.ts";
+import { gateOf, inFlightOf, NONE_PENDING, type Pending } from "./gate.ts";
 import { type Admission, admitAttempt, admitDelivery } from "./grants.ts";
 import type { Tx } from "./group-commit.ts";
 
@@ -33,6 +35,7 @@ export type EachRow = <T>(id: string, work: (tx: Tx) => T) => T | "failed";
 export function claimDue(ctx: ShardContext, eachRow: EachRow): Claimed[] {
   const claimed: Claimed[] = [];
   expireHeld(ctx, eachRow);
+  claimed.push(...claimBreakerProbes(ctx, eachRow));
   // A lane's time is a lower bound, so a pass may find nothing in it; the next pass goes to other lanes.
   for (let pass = 0; pass < 4; pass++) {
     const plan = planNow(ctx, claimed);
@@ -51,12 +54,44 @@ export function moreIsDue(ctx: ShardContext): boolean {
 function planNow(ctx: ShardContext, claimed: readonly Claimed[]): Map<string, number> {
   const free = Math.max(0, ctx.freeSlots - claimed.length);
   if (free === 0) return new Map();
-  const claimedIn = countBy(claimed, ({ flight }) => flight.lane);
-  const ready = ctx.callableLanes(LANES_A_PASS).map((lane) => ({
-    lane,
-    inFlight: ctx.flights.inLane(lane) + (claimedIn.get(lane) ?? 0),
-  }));
-  return planClaims(ready, free, ctx.capacity);
+  const pending = pendingOf(claimed);
+  const ready = ctx.callableLanes(LANES_A_PASS).map((lane) => {
+    const holder = targetOfLane(lane);
+    const beside = pending.get(holder) ?? NONE_PENDING;
+    const { room, limit } = gateOf(ctx, lane, beside);
+    return { lane, holder, inFlight: inFlightOf(ctx, holder) + beside.calls, limit, room };
+  });
+  return withinRate(ctx, planClaims(ready, free, ctx.capacity), claimed);
+}
+
+/** What is claimed for each target. */
+function pendingOf(claimed: readonly Claimed[]): Map<string, Pending> {
+  const pending = new Map<string, Pending>();
+  for (const { flight } of claimed) {
+    const key = targetOfLane(flight.lane);
+    const { calls, retries } = pending.get(key) ?? NONE_PENDING;
+    pending.set(key, { calls: calls + 1, retries: retries + (flight.retry ? 1 : 0) });
+  }
+  return pending;
+}
+
+/** A plan cut to what the queue's rate lets go; deliveries of callbacks do not count. */
+function withinRate(
+  ctx: ShardContext,
+  plan: Map<string, number>,
+  claimed: readonly Claimed[],
+): Map<string, number> {
+  const taken = claimed.filter(({ grant }) => grant.kind === "attempt").length;
+  const planned = [...plan.values()].reduce((sum, count) => sum + count, 0);
+  let left = Math.max(0, ctx.rate.room(taken + planned) - taken);
+  for (const [lane, count] of plan) {
+    if (isCallbackLane(lane)) continue;
+    const allowed = Math.min(count, left);
+    left -= allowed;
+    if (allowed === 0) plan.delete(lane);
+    else plan.set(lane, allowed);
+  }
+  return plan;
 }
 
 function expireHeld(ctx: ShardContext, eachRow: EachRow): void {
@@ -75,7 +110,7 @@ function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: Each
   let below = ABOVE_ALL_PRIORITIES;
   for (;;) {
     const limit = count - handled + 1;
-    const rows = ctx.rows.waiting(lane, below, limit);
+    const rows = ctx.laneRows.waiting(lane, below, limit);
     const first = rows[0];
     if (first === undefined) break;
     const stopAt =
@@ -95,7 +130,8 @@ function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: Each
   return claimed;
 }
 
-function claimRow(ctx: ShardContext, row: SqlRow, eachRow: EachRow): Claimed | null | "failed" {
+/** Admits one row as what it waits for; null where it was ended instead. */
+export function claimRow(ctx: ShardContext, row: SqlRow, eachRow: EachRow): Claimed | null | "failed" {
   return eachRow(String(row.id), (tx) => {
     const task = ctx.rows.toTask(row);
     const admitted = isFinal(task.state) ? claimDelivery(ctx, tx, task) : claimAttempt(ctx, tx, task);
@@ -125,10 +161,4 @@ export function expireTask(ctx: ShardContext, tx: Tx, task: Task): void {
   if (!result.ok) return;
   ctx.write(tx, result.task, task);
   ctx.log("task.expired", { task: task.id, target: task.target, attempts: task.attempt });
-}
-
-function countBy<T>(values: readonly T[], keyOf: (value: T) => string): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const value of values) counts.set(keyOf(value), (counts.get(keyOf(value)) ?? 0) + 1);
-  return counts;
 }

@@ -1,16 +1,20 @@
 import { type EffectiveCallback, effectiveCallback } from "../core/callback-settings.ts";
-import { callbackLane, HELD_LANE, isCallbackLane } from "../core/lane.ts";
+import { callbackLane, HELD_LANE, isCallbackLane, targetOfLane } from "../core/lane.ts";
 import type { Grant, QueueConfig } from "../core/messages.ts";
-import { type Policy, resolvePolicy } from "../core/policy.ts";
+import { type Policy, resolveCallbackPolicy, resolvePolicy } from "../core/policy.ts";
 import { shareOf } from "../core/queue-shards.ts";
 import type { SqlPort } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
 import type { TransitionContext } from "../core/transition.ts";
 import type { TaskState } from "../schema/task.ts";
 import { Flights, PROBE_LANE } from "./flights.ts";
+import { type Gate, gateOf } from "./gate.ts";
 import type { Tx } from "./group-commit.ts";
+import { LaneRows } from "./lane-rows.ts";
 import { Lanes } from "./lanes.ts";
+import { QueueRate } from "./queue-rate.ts";
 import { Rows } from "./rows.ts";
+import { Targets } from "./targets.ts";
 
 /** How much longer than the timeout a lease runs: the time to start, to settle, and to repeat the settle. */
 export const LEASE_MARGIN_MS = 10_000;
@@ -21,8 +25,11 @@ export class ShardContext {
   readonly index: number;
   readonly sql: SqlPort;
   readonly rows: Rows;
+  readonly laneRows: LaneRows;
   readonly flights: Flights;
   readonly lanes = new Lanes();
+  readonly targets: Targets;
+  readonly rate: QueueRate;
   readonly now: () => number;
   readonly random: () => number;
   /** Null until the first submit or configure. */
@@ -38,6 +45,8 @@ export class ShardContext {
   pruneNotBefore = 0;
   /** When the next readiness probe is due; null: none waits. */
   probeAt: number | null = null;
+  /** When the queue's operators were told last that it is stalled; 0: never. */
+  stalledToldAt = 0;
   /** Lines for the log, written after the commit. */
   logLines: Record<string, unknown>[] = [];
   #counts: Record<TaskState, number> | null = null;
@@ -47,9 +56,12 @@ export class ShardContext {
     this.index = Number(name.split("-").at(-1) ?? 0);
     this.sql = sql;
     this.rows = new Rows(sql);
+    this.laneRows = new LaneRows(sql);
     this.flights = new Flights(sql);
     this.now = clock.now;
     this.random = clock.random;
+    this.targets = new Targets(this);
+    this.rate = new QueueRate(this);
   }
 
   /** The queue's settings. Throws where the shard was never told any: no task can be in it then. */
@@ -75,18 +87,30 @@ export class ShardContext {
 
   /** True where a row of another lane may be due that nothing but slots keeps from being called. */
   othersWait(lane: string): boolean {
-    return this.callableLanes().some((other) => other !== lane);
+    const target = targetOfLane(lane);
+    return this.callableLanes(4).some((other) => targetOfLane(other) !== target);
   }
 
-  /** Lanes with rows that may be due and that nothing but slots keeps from being called, in turn; at most `limit`. */
-  callableLanes(limit = 2): string[] {
+  /**
+   * Lanes with rows that may be due and that nothing but slots keeps from being called, in turn; at most `limit`. Those
+   * whose target may not be called lose their turns until it may.
+   */
+  callableLanes(limit: number): string[] {
     const lanes: string[] = [];
     for (const lane of this.lanes.ready(this.now())) {
       if (lanes.length === limit) break;
       if (lane === HELD_LANE || (this.queue.paused && !isCallbackLane(lane))) continue;
-      lanes.push(lane);
+      const gate = gateOf(this, lane);
+      if (gate.room > 0) lanes.push(lane);
+      else if (gate.parks) this.#park(lane, gate);
     }
     return lanes;
+  }
+
+  #park(lane: string, { why, until }: Gate): void {
+    // A breaker opens by what its shard hears, a Retry-After by time alone.
+    this.lanes.park(lane, why === "breaker" ? null : until);
+    if (why === "breaker") this.targets.noteParked(targetOfLane(lane));
   }
 
   policyOf(task: Pick<Task, "call">): Policy {
@@ -99,6 +123,11 @@ export class ShardContext {
 
   callbackOf(task: Task): EffectiveCallback | null {
     return effectiveCallback(task.call.callback, this.queue.settings.callback);
+  }
+
+  /** By what policy the task's callback is delivered. */
+  deliveryPolicyOf(task: Task): Policy {
+    return this.callbackOf(task)?.policy ?? resolveCallbackPolicy(undefined, undefined);
   }
 
   /** What the state machine asks when this task ends. */
@@ -127,6 +156,12 @@ export class ShardContext {
     if (this.#counts === null || task.id.includes("~")) return;
     if (stateBefore !== null) this.#counts[stateBefore]--;
     this.#counts[task.state]++;
+  }
+
+  /** A row whose work threw waits for so long, so that it neither spins nor stands in others' way. */
+  putOff(id: string, lane: string, byMs: number): void {
+    const dueAt = this.now() + byMs;
+    if (this.rows.putOff(id, lane, dueAt)) this.lanes.note(lane, dueAt);
   }
 
   /** The task that a grant is about: from memory while its lease is in flight, else from its row; null: gone. */
@@ -159,7 +194,7 @@ export class ShardContext {
 
   /** Claims were rolled back: what memory took note of for them is read again. */
   forgetClaims(): void {
-    for (const lane of this.rows.lanes()) this.lanes.note(lane, 0);
+    for (const lane of this.laneRows.lanes()) this.lanes.note(lane, 0);
     this.probeAt = this.now();
     this.forgetCounts();
   }

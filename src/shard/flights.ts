@@ -15,6 +15,10 @@ export interface Flight {
   leaseUntil: number;
   /** Which Runner object has it; null: an edge Worker, or a runner before a restart. */
   runner: number | null;
+  /** A retry: it draws on slots of its own. */
+  retry: boolean;
+  /** The lease of a half-open breaker's probe that this call is; null: it is none. */
+  probe: number | null;
   /** Its row of `flights`; null: found again by the watermark. */
   seq: number | null;
   /** The task as its row has it, so that a settle need not read it; absent: to be read. */
@@ -29,6 +33,7 @@ export class Flights {
   readonly #sql: SqlPort;
   readonly #byId = new Map<string, Flight>();
   readonly #perLane = new Map<string, number>();
+  readonly #retries = new Map<string, number>();
   readonly #perRunner = new Map<number, number>();
   /** Ids still in flight of each `flights` row. */
   readonly #perSeq = new Map<number, number>();
@@ -50,6 +55,11 @@ export class Flights {
 
   inLane(lane: string): number {
     return this.#perLane.get(lane) ?? 0;
+  }
+
+  /** Retries of a target that are in flight. */
+  retriesOf(target: string): number {
+    return this.#retries.get(target) ?? 0;
   }
 
   #onRunner(runner: number): number {
@@ -146,6 +156,7 @@ export class Flights {
 
   #count(flight: Flight, by: 1 | -1): void {
     add(this.#perLane, flight.lane, by);
+    if (flight.retry) add(this.#retries, flight.lane, by);
     if (flight.runner !== null) add(this.#perRunner, flight.runner, by);
   }
 

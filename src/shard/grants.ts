@@ -3,8 +3,8 @@ import { attemptRequest, callbackRequest } from "../core/call-request.ts";
 import { DEFAULT_CALLBACK_TIMEOUT_MS } from "../core/callback-settings.ts";
 import { deliver } from "../core/deliver.ts";
 import type { CallRequest, Grant } from "../core/messages.ts";
-import type { Task } from "../core/task.ts";
-import { ownerId, transition } from "../core/transition.ts";
+import { attemptsInRound, type Task } from "../core/task.ts";
+import { isEventId, ownerId, transition } from "../core/transition.ts";
 import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
 import { type Flight, keepTask } from "./flights.ts";
 
@@ -30,6 +30,13 @@ export function admitDelivery(ctx: ShardContext, task: Task, handedWith: number 
   if (admitted?.callback == null) throw new Error(`the callback of ${task.id} cannot be delivered now`);
   const handed = { ...admitted, callback: { ...admitted.callback, handedWith } };
   return admission(ctx, handed, "callback", leaseMs);
+}
+
+/** A grant is given out: its flight is counted, for its target and for the queue's rate too. */
+export function letGo(ctx: ShardContext, flight: Flight): void {
+  ctx.flights.add(flight);
+  ctx.targets.granted(flight);
+  if (flight.kind === "attempt") ctx.rate.take();
 }
 
 /** The grant of the lease that a row has in flight; for a repeated answer as well as for a first one. */
@@ -60,8 +67,19 @@ export function deliveryTimeout(ctx: ShardContext, task: Task): number {
 function admission(ctx: ShardContext, task: Task, kind: "attempt" | "callback", leaseMs: number): Admission {
   const grant = grantOf(ctx, task, kind, leaseMs);
   const lane = kind === "attempt" ? task.target : (task.callback?.lane ?? "");
+  const retry = kind === "attempt" && attemptsInRound(task) > 1;
   const { lease, leaseUntil } = grant;
-  const flight: Flight = { id: task.id, kind, lane, lease, leaseUntil, runner: null, seq: null };
+  const flight: Flight = {
+    id: task.id,
+    kind,
+    lane,
+    lease,
+    leaseUntil,
+    retry,
+    probe: null,
+    runner: null,
+    seq: null,
+  };
   return { task, grant, flight: keepTask(flight, task) };
 }
 
@@ -77,7 +95,7 @@ function deliveryCall(ctx: ShardContext, task: Task): CallRequest {
   return callbackRequest({
     url: task.callback?.url ?? "",
     headers: ctx.callbackOf(task)?.headers ?? {},
-    body: callbackBody({ ...task, id }, name, ctx.now()),
+    body: isEventId(task.id) ? (task.call.body ?? "") : callbackBody({ ...task, id }, name, ctx.now()),
     messageId: messageId(id, task.round),
     secrets: rotating ? secrets : secrets.slice(0, 1),
     timeoutMs: deliveryTimeout(ctx, task),

@@ -3,6 +3,7 @@ import { MINUTE_MS } from "../schema/limits.ts";
 import type { Claimed } from "./claim.ts";
 import type { ShardContext } from "./context.ts";
 import type { Flight } from "./flights.ts";
+import { letGo } from "./grants.ts";
 
 /** Calls that one Runner object makes at once: the connections that one invocation may have waiting. */
 export const RUNNER_ROOM = 6;
@@ -36,7 +37,7 @@ export function assign(ctx: ShardContext, claimed: readonly Claimed[], takers: r
   for (const { grant, flight } of claimed) {
     const taker = waiting.shift();
     const runner = taker?.runner ?? ctx.flights.runnerWithRoom(RUNNER_ROOM, now);
-    ctx.flights.add({ ...flight, runner, seq: needsRow(ctx, flight) ? seq : null });
+    letGo(ctx, { ...flight, runner, seq: needsRow(ctx, flight) ? seq : null });
     if (taker !== undefined) taker.take(grant);
     else batches.set(runner, [...(batches.get(runner) ?? []), grant]);
   }

@@ -1,3 +1,4 @@
+import { targetOfLane } from "../core/lane.ts";
 import type { QueueConfig } from "../core/messages.ts";
 import type { SqlValue } from "../core/sql-port.ts";
 import type { ShardContext } from "./context.ts";
@@ -9,13 +10,16 @@ import { completed } from "./settings.ts";
  * where the shard's own row is missing, which the migrations make.
  */
 export function loadShard(ctx: ShardContext): void {
-  const row = ctx.sql.exec("SELECT config, watermark, closed, prune_at FROM shard WHERE id = 1").toArray()[0];
+  const row = ctx.sql
+    .exec("SELECT config, watermark, closed, prune_at, stalled_told_at FROM shard WHERE id = 1")
+    .toArray()[0];
   if (row === undefined) throw new Error(`shard ${ctx.name} has no row of its own`);
   ctx.config = storedConfig(ctx, row.config);
   ctx.watermark = String(row.watermark);
   ctx.closed = row.closed === 1;
+  ctx.stalledToldAt = Number(row.stalled_told_at ?? 0);
   ctx.pruneAt = ctx.storedPruneAt = row.prune_at as number | null;
-  for (const lane of ctx.rows.lanes()) ctx.lanes.note(lane, 0);
+  for (const lane of ctx.laneRows.lanes()) ctx.lanes.note(lane, 0);
   ctx.probeAt = nextProbeAt(ctx);
   loadFlights(ctx);
 }
@@ -57,6 +61,7 @@ function loadFlight(ctx: ShardContext, id: string, seq: number | null): boolean 
   if (ctx.flights.get(id) !== undefined) return false;
   const lease = ctx.rows.leaseOf(id);
   if (lease === null) return false;
-  ctx.flights.add({ id, ...lease, runner: null, seq });
+  const probe = ctx.targets.keptProbe(targetOfLane(lease.lane), id);
+  ctx.flights.add({ id, ...lease, probe, runner: null, seq });
   return true;
 }

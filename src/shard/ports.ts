@@ -1,4 +1,4 @@
-import type { CatalogPort, RunnerPort } from "../core/messages.ts";
+import type { BreakerPort, CatalogPort, RunnerPort } from "../core/messages.ts";
 import type { SqlPort } from "../core/sql-port.ts";
 
 /** What a shard needs of the world: its object's storage, its alarm, the runners, the catalog. */
@@ -14,6 +14,8 @@ export interface ShardPorts {
   keepAlive(promise: Promise<unknown>): void;
   runner(index: number): RunnerPort;
   catalog(): CatalogPort;
+  /** The Breaker object of this name. */
+  breaker(name: string): BreakerPort;
   log(line: Record<string, unknown>): void;
   deleteAll(): Promise<void>;
 }

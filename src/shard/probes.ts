@@ -115,7 +115,17 @@ function admitProbe(ctx: ShardContext, key: string, row: SqlRow): Claimed {
   const grant = { id: key, round: 0, number: lease, lease, leaseUntil, leaseMs, request };
   return {
     grant: { kind: "probe", shard: ctx.name, ...grant },
-    flight: { id: key, kind: "probe", lane: PROBE_LANE, lease, leaseUntil, runner: null, seq: null },
+    flight: {
+      id: key,
+      kind: "probe",
+      lane: PROBE_LANE,
+      lease,
+      leaseUntil,
+      retry: false,
+      probe: null,
+      runner: null,
+      seq: null,
+    },
   };
 }
 

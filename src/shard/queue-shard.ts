@@ -1,6 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import migration0001 from "../../migrations/shard/0001_init.sql";
+import migration0002 from "../../migrations/shard/0002_targets.sql";
 import { clock } from "../clock.ts";
+import type { Breaker, BreakerAudit } from "../core/breaker.ts";
 import type {
   ListAnswer,
   ListMessage,
@@ -12,13 +14,17 @@ import type {
   ShardStats,
   SubmitMessage,
   SubmitResult,
+  TargetSummary,
   TaskAnswer,
 } from "../core/messages.ts";
 import { migrate } from "../core/migrate.ts";
 import type { Env } from "../env.ts";
 import { Shard } from "./shard.ts";
 
-const MIGRATIONS = [{ name: "0001_init", sql: migration0001 }];
+const MIGRATIONS = [
+  { name: "0001_init", sql: migration0001 },
+  { name: "0002_targets", sql: migration0002 },
+];
 
 /** The Durable Object of one shard: an adapter that builds a Shard on this object's storage and delegates. */
 export class QueueShard extends DurableObject<Env> implements ShardApi {
@@ -39,6 +45,7 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
       keepAlive: (promise) => ctx.waitUntil(promise),
       runner: (index) => env.RUNNER.getByName(`${name}/runner-${index}`),
       catalog: () => env.CATALOG.getByName("catalog"),
+      breaker: (target) => env.BREAKER.getByName(target),
       log: (line) => console.log(JSON.stringify(line)),
       deleteAll: () => storage.deleteAll(),
     });
@@ -50,6 +57,14 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
 
   settle(message: SettleMessage): Promise<SettleAnswer> {
     return this.#shard.settle(message);
+  }
+
+  breakerChanged(key: string, breaker: Breaker, announce: BreakerAudit | null): Promise<void> {
+    return this.#shard.breakerChanged(key, breaker, announce);
+  }
+
+  targets(limit: number): Promise<TargetSummary[]> {
+    return this.#shard.targets(limit);
   }
 
   settleAll(messages: SettleMessage[]): Promise<(SettleAnswer | null)[]> {

@@ -4,6 +4,7 @@ import type { SqlPort, SqlRow } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
 import { keptRoundId, ownerId } from "../core/transition.ts";
 import type { TaskState } from "../schema/task.ts";
+import type { Flight } from "./flights.ts";
 import { changingColumns, fixedColumns, isApart, rowToTask } from "./row-codec.ts";
 
 /** Rows that one list page may examine in a shard. */
@@ -110,45 +111,6 @@ export class Rows {
     return { task: this.toTask(row), requestHash: row.request_hash as string | null };
   }
 
-  /**
-   * The first rows of a lane in the highest priority below `belowPriority`, by due time; not all need be due.
-   * Empty where the lane has no such priority.
-   */
-  waiting(lane: string, belowPriority: number, limit: number): SqlRow[] {
-    return this.#sql
-      .exec(
-        `SELECT * FROM tasks WHERE lane = ?1 AND priority =
-           (SELECT priority FROM tasks WHERE lane = ?1 AND priority < ?2 ORDER BY priority DESC LIMIT 1)
-         ORDER BY due_at, expires_at LIMIT ?3`,
-        lane,
-        belowPriority,
-        limit,
-      )
-      .toArray();
-  }
-
-  /** All lanes in which something waits: a skip from lane to lane over the index, not a scan of its rows. */
-  lanes(): string[] {
-    return this.#sql
-      .exec(
-        `WITH RECURSIVE found(lane) AS (
-           SELECT min(lane) FROM tasks WHERE lane IS NOT NULL
-           UNION ALL
-           SELECT (SELECT min(lane) FROM tasks WHERE lane > found.lane) FROM found WHERE found.lane IS NOT NULL
-         ) SELECT lane FROM found WHERE lane IS NOT NULL`,
-      )
-      .toArray()
-      .map((row) => String(row.lane));
-  }
-
-  /** Ids of a lane's rows whose max_age is over. Reads the index only. */
-  expired(lane: string, now: number, limit: number): string[] {
-    return this.#sql
-      .exec("SELECT id FROM tasks WHERE lane = ? AND expires_at <= ? LIMIT ?", lane, now, limit)
-      .toArray()
-      .map((row) => String(row.id));
-  }
-
   /** Ids from `watermark` on that have a lease: after a restart, where edge-first leases may be. */
   leasedFrom(watermark: string): string[] {
     return this.#sql
@@ -166,25 +128,27 @@ export class Rows {
   }
 
   /** The lease that a task or a probe has in flight; null where it has none. Reads no JSON but the callback's. */
-  leaseOf(
-    id: string,
-  ): { kind: "attempt" | "callback" | "probe"; lane: string; lease: number; leaseUntil: number } | null {
+  leaseOf(id: string): Pick<Flight, "kind" | "lane" | "lease" | "leaseUntil" | "retry"> | null {
     const row =
       this.#sql
         .exec(
-          `SELECT lease, lease_until, target,
+          `SELECT lease, lease_until, target, attempt - attempts_before > 1 AS again,
              CASE WHEN json_valid(callback) AND callback ->> '$.state' = 'running' THEN callback ->> '$.lane' END AS delivering
            FROM tasks WHERE id = ?`,
           id,
         )
         .toArray()[0] ??
       this.#sql
-        .exec("SELECT lease, lease_until, '' AS target, NULL AS delivering FROM probes WHERE key = ?", id)
+        .exec(
+          "SELECT lease, lease_until, '' AS target, 0 AS again, NULL AS delivering FROM probes WHERE key = ?",
+          id,
+        )
         .toArray()[0];
     if (row === undefined || row.lease_until === null) return null;
     const kind = row.target === "" ? "probe" : row.delivering === null ? "attempt" : "callback";
     const lane = String(row.delivering ?? row.target);
-    return { kind, lane, lease: Number(row.lease), leaseUntil: Number(row.lease_until) };
+    const retry = kind === "attempt" && row.again === 1;
+    return { kind, lane, lease: Number(row.lease), leaseUntil: Number(row.lease_until), retry };
   }
 
   /** Some of the tasks held on a probe. */
@@ -233,14 +197,6 @@ export class Rows {
       .toArray();
     for (const row of rows) counts[row.state as TaskState] = Number(row.number);
     return counts;
-  }
-
-  /** How many callbacks wait for a delivery. Reads the index of what waits. */
-  callbacksWaiting(): number {
-    const row = this.#sql
-      .exec("SELECT count(*) AS number FROM tasks WHERE lane >= '>' AND lane < '?'")
-      .toArray()[0];
-    return Number(row?.number ?? 0);
   }
 
   /** The oldest rows after `afterId`, for pruning. */

@@ -76,6 +76,7 @@ export class ShardSettings {
     this.#ctx.sql.exec("UPDATE shard SET config = ? WHERE id = 1", JSON.stringify(config));
     tx.after(() => {
       this.#ctx.config = completed(config);
+      this.#ctx.targets.noteSettings();
       // A shorter retention may have made rows ripe.
       if (this.#ctx.pruneAt !== null && isShorter(this.#ctx.config, before))
         this.#ctx.notePrune(this.#ports.now() + MINUTE_MS);
@@ -85,7 +86,17 @@ export class ShardSettings {
 
 /** A config as any release may have written it, with the default of each setting that one did not know. */
 export function completed(config: QueueConfig): QueueConfig {
-  return { ...config, settings: { ...QueueSettings.parse({}), ...config.settings } };
+  const { settings } = config;
+  const defaults = QueueSettings.parse({});
+  return {
+    ...config,
+    settings: {
+      ...defaults,
+      ...settings,
+      breaker: { ...defaults.breaker, ...settings.breaker },
+      retry_budget: { ...defaults.retry_budget, ...settings.retry_budget },
+    },
+  };
 }
 
 function isShorter(config: QueueConfig, before: QueueConfig | null): boolean {

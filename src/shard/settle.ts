@@ -1,12 +1,14 @@
 import { classify, interrupted, type Outcome } from "../core/classify.ts";
 import { type Decision, decide, decideCallback } from "../core/decide.ts";
 import { deliver } from "../core/deliver.ts";
+import { targetOfLane } from "../core/lane.ts";
 import type { CallResult, Grant, SettleAnswer, SettleMessage } from "../core/messages.ts";
-import { resolveCallbackPolicy } from "../core/policy.ts";
 import { attemptsInRound, type KeptResponse, type Task } from "../core/task.ts";
 import { ownerId, transition } from "../core/transition.ts";
 import type { ShardContext } from "./context.ts";
-import { admitDelivery, deliveryTimeout, grantOf, leaseLeft } from "./grants.ts";
+import { announceGone } from "./events.ts";
+import { gateOf } from "./gate.ts";
+import { admitDelivery, deliveryTimeout, grantOf, leaseLeft, letGo } from "./grants.ts";
 import type { Tx } from "./group-commit.ts";
 import { watchProbe } from "./probes.ts";
 
@@ -24,13 +26,17 @@ export function settle(ctx: ShardContext, tx: Tx, message: SettleMessage): Settl
   const delivering = task.callback?.state === "running";
   if (!inFlight || delivering !== (message.kind === "callback")) return repeatedSettle(ctx, task, message);
   const outcome = classify(message.result, ctx.now());
+  const hasMoved = noteEnd(ctx, tx, task, outcome);
   if (message.kind === "callback") {
     settleDelivery(ctx, tx, task, outcome, message.lease);
     return accepted(null);
   }
   const runner = ctx.flights.get(task.id)?.runner ?? null;
-  const settled = settleAttempt(ctx, task, outcome, keptResponse(message.result));
-  return accepted(writeSettled(ctx, tx, settled, task, handsOver(ctx, settled, message) ? { runner } : null));
+  const settled = settleAttempt(ctx, tx, task, outcome, keptResponse(message.result));
+  // What this very call has shown of its target is known to claims, but not here yet.
+  const waits = hasMoved && targetOfLane(settled.callback?.lane ?? "") === task.target;
+  const handTo = !waits && handsOver(ctx, settled, message) ? { runner } : null;
+  return accepted(writeSettled(ctx, tx, settled, task, handTo));
 }
 
 /** A lease has lapsed unsettled: the call may or may not have arrived. */
@@ -42,11 +48,28 @@ export function lapse(ctx: ShardContext, tx: Tx, id: string, lease: number): voi
   }
   // No settle was accepted: one that comes after all is stale.
   const { settledLease } = task;
+  noteEnd(ctx, tx, task, interrupted());
   if (task.callback?.state === "running") settleDelivery(ctx, tx, task, interrupted(), settledLease);
   else {
-    const settled = settleAttempt(ctx, task, interrupted(), task.response);
+    const settled = settleAttempt(ctx, tx, task, interrupted(), task.response);
     writeSettled(ctx, tx, { ...settled, settledLease }, task, null);
   }
+}
+
+/** A call has ended: what it says of its target is counted. True where other calls may go to it now than before. */
+function noteEnd(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome): boolean {
+  const delivering = task.callback?.state === "running";
+  const timeoutMs = delivering ? deliveryTimeout(ctx, task) : ctx.timeoutOf(task);
+  const started = delivering ? task.callback?.attempts.at(-1) : task.history.at(-1);
+  return ctx.targets.ended(tx, {
+    key: delivering ? targetOfLane(task.callback?.lane ?? "") : task.target,
+    outcome,
+    startedAt: started?.startedAt ?? ctx.now(),
+    timeoutMs,
+    queueTimeoutMs: delivering ? timeoutMs : ctx.queue.settings.timeout,
+    maxHoldMs: ctx.policyOf(task).maxRetryAfterMs,
+    flight: ctx.flights.get(task.id),
+  });
 }
 
 function repeatedSettle(ctx: ShardContext, task: Task, message: SettleMessage): SettleAnswer {
@@ -58,12 +81,19 @@ function repeatedSettle(ctx: ShardContext, task: Task, message: SettleMessage): 
 }
 
 /** What the task becomes by an attempt's outcome. */
-function settleAttempt(ctx: ShardContext, task: Task, outcome: Outcome, response: KeptResponse | null): Task {
+function settleAttempt(
+  ctx: ShardContext,
+  tx: Tx,
+  task: Task,
+  outcome: Outcome,
+  response: KeptResponse | null,
+): Task {
   const decision = decideFor(ctx, task, outcome);
   const context = ctx.transitionContext(task);
   const result = transition(task, { type: "settle", outcome, decision, response }, context);
   if (!result.ok) throw new Error(result.detail);
   if (decision.log) logAttempt(ctx, result.task);
+  if (outcome.errorType === "gone" && result.task.state === "failed") announceGone(ctx, tx, result.task);
   return result.task;
 }
 
@@ -77,6 +107,7 @@ function decideFor(ctx: ShardContext, task: Task, outcome: Outcome): Decision {
       now: ctx.now(),
       expiresAt: task.expiresAt,
       previousDelayMs: previous?.delayMs ?? null,
+      ...(outcome.ok ? {} : { situation: ctx.targets.situation(task.target) }),
     },
     ctx.random,
   );
@@ -98,7 +129,9 @@ function writeSettled(
   }
   const { task, grant, flight } = admitDelivery(ctx, settled, before.lease);
   ctx.write(tx, task, before);
-  tx.after(() => ctx.flights.add({ ...flight, runner: handTo.runner }));
+  tx.after(() => {
+    letGo(ctx, { ...flight, runner: handTo.runner });
+  });
   return grant;
 }
 
@@ -107,6 +140,7 @@ function handsOver(ctx: ShardContext, settled: Task, message: SettleMessage): bo
   if (settled.callback?.state !== "pending") return false;
   const { lane } = settled.callback;
   if (ctx.flights.inLane(lane) >= ctx.mostOfOneLane && ctx.othersWait(lane)) return false;
+  if (gateOf(ctx, lane).room === 0) return false;
   if (message.edgeElapsedMs === null) return true;
   return message.edgeElapsedMs + deliveryTimeout(ctx, settled) <= EDGE_BUDGET_MS;
 }
@@ -114,7 +148,7 @@ function handsOver(ctx: ShardContext, settled: Task, message: SettleMessage): bo
 function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome, settledLease: number): void {
   const { callback } = task;
   if (callback === null) return;
-  const policy = ctx.callbackOf(task)?.policy ?? resolveCallbackPolicy(undefined, undefined);
+  const policy = ctx.deliveryPolicyOf(task);
   const decision = decideCallback(
     {
       outcome,

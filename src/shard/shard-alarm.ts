@@ -1,6 +1,8 @@
+import { HELD_LANE, isCallbackLane } from "../core/lane.ts";
 import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
 import { moreIsDue } from "./claim.ts";
 import type { ShardContext } from "./context.ts";
+import { gateOf } from "./gate.ts";
 import { EXPIRE_EVERY_MS } from "./sweep.ts";
 
 const FURTHEST_ALARM_MS = 7 * DAY_MS;
@@ -25,8 +27,8 @@ export class ShardAlarm {
   }
 
   /** Arms the alarm for the next thing that can act, unless it is armed early enough. Throws what storage throws. */
-  arm(sweepAt: number): void {
-    const next = nextWake(this.#ctx, sweepAt);
+  arm(sweepAt: number, syncAt: number | null): void {
+    const next = nextWake(this.#ctx, sweepAt, syncAt);
     if (next === null || this.#isArmedBy(next)) return;
     this.armFor(Math.min(next, this.#ctx.now() + FURTHEST_ALARM_MS));
   }
@@ -46,9 +48,9 @@ export class ShardAlarm {
 
 /**
  * When the alarm has to run next, counting only what can act then; null: nothing ever will by itself. `sweepAt` is
- * when parked tasks are looked through next. Maybe in the past.
+ * when parked tasks are looked through next, `syncAt` when a Breaker object is told or asked next. Maybe in the past.
  */
-function nextWake(ctx: ShardContext, sweepAt: number): number | null {
+function nextWake(ctx: ShardContext, sweepAt: number, syncAt: number | null): number | null {
   const now = ctx.now();
   const laneAt = ctx.lanes.nextAt();
   const times = [
@@ -57,8 +59,32 @@ function nextWake(ctx: ShardContext, sweepAt: number): number | null {
     laneAt !== null && ctx.freeSlots === 0 ? laneAt + EXPIRE_EVERY_MS : laneAt,
     ctx.queue.paused ? null : ctx.probeAt,
     ctx.pruneAt,
-    ctx.lanes.ready(now).size > 0 ? sweepAt : null,
+    ctx.lanes.hasDue(now) ? sweepAt : null,
     moreIsDue(ctx) ? now + 1 : null,
+    ctx.freeSlots > 0 ? opensAt(ctx) : null,
+    syncAt,
   ].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
+}
+
+/** Lanes whose gates one wake is computed from. */
+const GATES_SEEN = 1_000;
+
+/** When time alone lets the next due row or probe go that a retry budget or the queue's rate holds; null: it does not. */
+function opensAt(ctx: ShardContext): number | null {
+  const now = ctx.now();
+  let next = ctx.targets.leased().length > 0 ? laterThan(ctx.rate.nextAt(), now) : null;
+  let seen = 0;
+  for (const lane of ctx.lanes.ready(now)) {
+    if (lane === HELD_LANE || (ctx.queue.paused && !isCallbackLane(lane))) continue;
+    if (seen++ === GATES_SEEN) break;
+    const { room, until } = gateOf(ctx, lane);
+    const at = laterThan(room > 0 && !isCallbackLane(lane) ? ctx.rate.nextAt() : until, now);
+    if (at !== null && (next === null || at < next)) next = at;
+  }
+  return next;
+}
+
+function laterThan(at: number | null, now: number): number | null {
+  return at !== null && at > now ? at : null;
 }

@@ -1,3 +1,4 @@
+import type { Breaker, BreakerAudit } from "../core/breaker.ts";
 import type {
   ListAnswer,
   ListMessage,
@@ -10,34 +11,33 @@ import type {
   ShardStats,
   SubmitMessage,
   SubmitResult,
+  TargetSummary,
   TaskAnswer,
 } from "../core/messages.ts";
-import type { Task } from "../core/task.ts";
-import { taskSummary, taskView, type ViewContext } from "../core/view.ts";
+import { taskSummary, taskView } from "../core/view.ts";
 import { SECOND_MS } from "../schema/limits.ts";
+import { targetSummary } from "./breaker-sync.ts";
 import { buryPoisoned } from "./bury.ts";
-import { claimDue, type EachRow } from "./claim.ts";
 import { ShardContext } from "./context.ts";
+import { announceBreaker } from "./events.ts";
+import { viewContext } from "./gate-view.ts";
 import { GroupCommit, type Tx } from "./group-commit.ts";
-import { assign, type Batch, handOver, type Taker } from "./hand-over.ts";
 import { loadShard } from "./load.ts";
+import { oldestDue } from "./oldest-due.ts";
 import { operate } from "./operate.ts";
 import { isPlatformError } from "./platform-error.ts";
 import type { ShardPorts } from "./ports.ts";
-import { claimProbes, settleProbe } from "./probes.ts";
-import { prune, storePruneTime } from "./prune.ts";
+import { settleProbe } from "./probes.ts";
+import { prune } from "./prune.ts";
+import { readinessTarget, settleReadiness } from "./readiness.ts";
 import { PoisonedRowError } from "./rows.ts";
 import { ShardSettings } from "./settings.ts";
 import { settle, stale } from "./settle.ts";
 import { ShardAlarm } from "./shard-alarm.ts";
+import { ShardTurn } from "./shard-turn.ts";
 import { submitAll } from "./submit.ts";
-import { EXPIRE_EVERY_MS, expireParked, lapseLeases, moveWatermark } from "./sweep.ts";
-import { takeBack } from "./take-back.ts";
+import { moveWatermark } from "./sweep.ts";
 
-/** A grant that no runner took is offered again after this long, so that a refusal makes no busy loop. */
-const TAKE_BACK_MS = 250;
-/** A Runner object that refused grants is not asked for this long. */
-const FULL_MS = SECOND_MS;
 /** An alarm that failed runs again after this long. */
 const ALARM_RETRY_MS = 5 * SECOND_MS;
 
@@ -51,9 +51,7 @@ export class Shard implements ShardApi {
   readonly #ports: ShardPorts;
   readonly #settings: ShardSettings;
   readonly #alarm: ShardAlarm;
-  #takers: Taker[] = [];
-  /** When parked tasks are looked through next. */
-  #sweepAt = 0;
+  readonly #turn: ShardTurn;
 
   constructor(name: string, ports: ShardPorts) {
     this.#ports = ports;
@@ -62,10 +60,11 @@ export class Shard implements ShardApi {
       transaction: ports.transaction,
       now: ports.now,
       wait: ports.wait,
-      beforeCommit: () => this.#beforeCommit(),
+      beforeCommit: () => this.#turn.run(),
     });
     this.#settings = new ShardSettings(this.ctx, this.group, ports);
     this.#alarm = new ShardAlarm(this.ctx, ports.setAlarm);
+    this.#turn = new ShardTurn(this.ctx, this.group, this.#alarm, ports);
     loadShard(this.ctx);
   }
 
@@ -80,11 +79,23 @@ export class Shard implements ShardApi {
   async settle(message: SettleMessage): Promise<SettleAnswer> {
     if (!(await this.#hasSettings())) return stale();
     return this.#run((tx) => {
-      const probe = message.kind === "probe";
-      const answer = probe ? settleProbe(this.ctx, tx, message) : settle(this.ctx, tx, message);
+      const answer = this.#settleOne(tx, message);
       this.#offerNext(tx, message, answer);
       return answer;
     });
+  }
+
+  async breakerChanged(key: string, breaker: Breaker, announce: BreakerAudit | null): Promise<void> {
+    if (!(await this.#hasSettings())) return;
+    await this.#run((tx) => {
+      this.ctx.targets.told(tx, key, breaker);
+      if (announce !== null) announceBreaker(this.ctx, tx, key, breaker, announce);
+    });
+  }
+
+  async targets(limit: number): Promise<TargetSummary[]> {
+    if (!(await this.#hasSettings())) return [];
+    return this.#run(() => this.ctx.targets.recent(limit).map((target) => targetSummary(this.ctx, target)));
   }
 
   async settleAll(messages: SettleMessage[]): Promise<(SettleAnswer | null)[]> {
@@ -96,7 +107,7 @@ export class Shard implements ShardApi {
     if (!(await this.#hasSettings())) return notFound(id);
     return this.#run(() => {
       const task = id.includes("~") ? null : this.ctx.rows.read(id);
-      return task === null ? notFound(id) : { ok: true, task: taskView(task, this.#viewContext(task)) };
+      return task === null ? notFound(id) : { ok: true, task: taskView(task, viewContext(this.ctx, task)) };
     });
   }
 
@@ -104,7 +115,9 @@ export class Shard implements ShardApi {
     if (!(await this.#hasSettings())) return notFound(id);
     return this.#run((tx) => {
       const result = operate(this.ctx, tx, id, action, force);
-      return result.ok ? { ok: true, task: taskView(result.task, this.#viewContext(result.task)) } : result;
+      return result.ok
+        ? { ok: true, task: taskView(result.task, viewContext(this.ctx, result.task)) }
+        : result;
     });
   }
 
@@ -113,15 +126,15 @@ export class Shard implements ShardApi {
     return this.#run(() => {
       const { rows, examinedTo } = this.ctx.rows.list(message);
       const tasks = rows.map((row) => this.ctx.rows.toTask(row));
-      return { tasks: tasks.map((task) => taskSummary(task, this.#viewContext(task))), examinedTo };
+      return { tasks: tasks.map((task) => taskSummary(task, viewContext(this.ctx, task))), examinedTo };
     });
   }
 
   async stats(): Promise<ShardStats> {
     return this.group.run(() => ({
       counts: this.ctx.counts(),
-      callbacksWaiting: this.ctx.rows.callbacksWaiting(),
-      oldestDueAt: this.ctx.lanes.oldestDueAt(this.#ports.now()),
+      callbacksWaiting: this.ctx.laneRows.callbacksWaiting(),
+      oldestDueAt: oldestDue(this.ctx, () => true)?.dueAt ?? null,
       inFlight: this.ctx.flights.size,
     }));
   }
@@ -134,7 +147,7 @@ export class Shard implements ShardApi {
     return this.group.run((tx) => {
       const counts = this.ctx.counts();
       const open = counts.pending + counts.running + counts.retrying + counts.held;
-      if (open > 0 || this.ctx.flights.size > 0 || this.ctx.rows.callbacksWaiting() > 0) return false;
+      if (open > 0 || this.ctx.flights.size > 0 || this.ctx.laneRows.callbacksWaiting() > 0) return false;
       this.#setClosed(tx, true);
       return true;
     });
@@ -166,6 +179,12 @@ export class Shard implements ShardApi {
     }
   }
 
+  #settleOne(tx: Tx, message: SettleMessage): SettleAnswer {
+    if (message.kind !== "probe") return settle(this.ctx, tx, message);
+    const key = readinessTarget(message.id);
+    return key === null ? settleProbe(this.ctx, tx, message) : settleReadiness(this.ctx, tx, key, message);
+  }
+
   async #hasSettings(): Promise<boolean> {
     if (this.ctx.config === null) await this.#settings.learn(0);
     return this.ctx.config !== null;
@@ -191,74 +210,7 @@ export class Shard implements ShardApi {
     const { want } = message;
     // A runner of another release may not know `want`.
     if (!(want > 0) || runner === null || answer.callback !== null) return;
-    tx.after(() => this.#takers.push({ runner, want, take: (grant) => answer.next.push(grant) }));
-  }
-
-  /** Runs after the operations of each group, in its commit: sweeps, claims, hand-over, the alarm. */
-  #beforeCommit(): void {
-    if (this.ctx.config === null) return;
-    const takers = this.#takers.splice(0);
-    const batches = this.#claim(takers);
-    storePruneTime(this.ctx);
-    try {
-      this.#alarm.arm(this.#sweepAt);
-    } finally {
-      // Their leases are written, whatever becomes of the alarm.
-      for (const batch of batches) this.#ports.keepAlive(this.#handOver(batch));
-      for (const line of this.ctx.logLines.splice(0)) this.#ports.log(line);
-    }
-  }
-
-  #claim(takers: readonly Taker[]): Batch[] {
-    const { ctx } = this;
-    const now = ctx.now();
-    const lapsesAt = ctx.flights.nextLapseAt();
-    if (lapsesAt !== null && lapsesAt <= now) lapseLeases(ctx, this.#eachRow);
-    const batches = this.#assignDue(takers);
-    if (this.#sweepAt <= now && ctx.lanes.ready(now).size > 0) {
-      this.#sweepAt = now + (expireParked(ctx, this.#eachRow) ? 1 : EXPIRE_EVERY_MS);
-    }
-    return batches;
-  }
-
-  /** What is claimed and not assigned would be lost until a restart: where that fails, nothing is claimed. */
-  #assignDue(takers: readonly Taker[]): Batch[] {
-    const { ctx } = this;
-    try {
-      return this.#ports.transaction(() => {
-        const probes = claimProbes(ctx, this.#eachRow);
-        return assign(ctx, [...claimDue(ctx, this.#eachRow), ...probes], takers);
-      });
-    } catch (error) {
-      ctx.forgetClaims();
-      throw error;
-    }
-  }
-
-  /** Runs one row's work in a transaction of its own, inside a group. */
-  readonly #eachRow: EachRow = (id, work) => {
-    const changes: (() => void)[] = [];
-    try {
-      const value = this.#ports.transaction(() => work({ after: (change) => changes.push(change) }));
-      for (const change of changes) change();
-      return value;
-    } catch (error) {
-      if (isPlatformError(error)) throw error;
-      if (!buryPoisoned(this.ctx, error)) this.ctx.log("row.failed", { task: id, error: String(error) });
-      return "failed";
-    }
-  };
-
-  async #handOver(batch: Batch): Promise<void> {
-    const refused = await handOver(batch, () => this.#ports.runner(batch.runner));
-    if (refused.length === 0) return;
-    await this.group.run(() => {
-      const now = this.ctx.now();
-      this.ctx.flights.noteFull(batch.runner, now + FULL_MS);
-      for (const grant of refused) {
-        this.#eachRow(grant.id, (tx) => takeBack(this.ctx, tx, grant, now + TAKE_BACK_MS));
-      }
-    });
+    tx.after(() => this.#turn.offer({ runner, want, take: (grant) => answer.next.push(grant) }));
   }
 
   #setClosed(tx: Tx, closed: boolean): void {
@@ -266,17 +218,6 @@ export class Shard implements ShardApi {
     tx.after(() => {
       this.ctx.closed = closed;
     });
-  }
-
-  #viewContext(task: Task): ViewContext {
-    const { ctx } = this;
-    return {
-      now: ctx.now(),
-      paused: ctx.queue.paused,
-      slotFree: ctx.freeSlots > 0,
-      queue: ctx.queue.name,
-      maxAttempts: ctx.policyOf(task).maxAttempts,
-    };
   }
 }
 

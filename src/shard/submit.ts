@@ -5,7 +5,9 @@ import { isFinal } from "../core/task.ts";
 import { waitingOn } from "../core/waiting.ts";
 import type { TaskAccepted } from "../schema/task.ts";
 import type { ShardContext } from "./context.ts";
-import { admitAttempt, grantOf, leaseLeft } from "./grants.ts";
+import { gateOf } from "./gate.ts";
+import { situationOf } from "./gate-view.ts";
+import { admitAttempt, grantOf, leaseLeft, letGo } from "./grants.ts";
 import type { Tx } from "./group-commit.ts";
 
 /** The longest timeout of an attempt that an edge Worker may make: it is stopped 30 s after it has answered. */
@@ -60,7 +62,7 @@ function acceptRunning(ctx: ShardContext, tx: Tx, request: NewTask): SubmitResul
   const { task, grant, flight } = admitAttempt(ctx, newTask(ctx, request));
   ctx.rows.insert(task, keyOf(request));
   tx.after(() => {
-    ctx.flights.add(flight);
+    letGo(ctx, flight);
     ctx.noteChange(task, null);
   });
   return { ok: true, task: accepted(ctx, task, false), grant };
@@ -85,8 +87,14 @@ function mayGoNow(ctx: ShardContext, request: NewTask, batch: Batch): boolean {
   if (!isDue(ctx, request) || ctx.queue.paused || ctx.timeoutOf(request) > EDGE_TIMEOUT_MS) return false;
   if (ctx.freeSlots <= batch.granted) return false;
   if (batch.waitsIn.has(target) || ctx.lanes.isReady(target, ctx.now())) return false;
-  const inLane = ctx.flights.inLane(target) + (batch.grantedIn.get(target) ?? 0);
-  if (inLane >= ctx.mostOfOneLane && (batch.waitsIn.size > 0 || ctx.othersWait(target))) return false;
+  const calls = batch.grantedIn.get(target) ?? 0;
+  if (
+    ctx.flights.inLane(target) + calls >= ctx.mostOfOneLane &&
+    (batch.waitsIn.size > 0 || ctx.othersWait(target))
+  )
+    return false;
+  if (gateOf(ctx, target, { calls, retries: 0 }).room === 0) return false;
+  if (ctx.rate.room(batch.granted + 1) <= batch.granted) return false;
   // Below the watermark a restarted shard would not find this lease again.
   return request.id > ctx.watermark;
 }
@@ -106,13 +114,12 @@ function keyOf(request: NewTask): { idempotencyKey: string; requestHash: string 
 }
 
 function accepted(ctx: ShardContext, task: Task, duplicate: boolean): TaskAccepted {
-  const situation = { now: ctx.now(), paused: ctx.queue.paused, slotFree: ctx.freeSlots > 0 };
   const idle = isFinal(task.state) || task.state === "running";
   return {
     id: task.id,
     state: task.state,
     queue: ctx.queue.name,
-    waiting_on: waitingOn(task, situation),
+    waiting_on: waitingOn(task, situationOf(ctx, task)),
     due_at: idle ? null : new Date(task.dueAt).toISOString(),
     duplicate,
   };

@@ -3,8 +3,10 @@ import { HELD_LANE, isCallbackLane } from "../core/lane.ts";
 import { MINUTE_MS } from "../schema/limits.ts";
 import { type EachRow, expireTask, FAILED_ROW_MS } from "./claim.ts";
 import type { ShardContext } from "./context.ts";
+import type { Flight } from "./flights.ts";
 import type { Tx } from "./group-commit.ts";
 import { lapseProbe } from "./probes.ts";
+import { endReadiness, readinessTarget } from "./readiness.ts";
 import { lapse } from "./settle.ts";
 
 /** Rows that one slice of a sweep looks at. */
@@ -21,35 +23,52 @@ export function lapseLeases(ctx: ShardContext, eachRow: EachRow): void {
   const now = ctx.now();
   const lapsed = [...ctx.flights.all()].filter(({ leaseUntil }) => leaseUntil <= now);
   for (const flight of lapsed) {
-    const { id, kind, lease } = flight;
-    const ended = eachRow(id, (tx) =>
-      kind === "probe" ? lapseProbe(ctx, tx, id) : lapse(ctx, tx, id, lease),
-    );
+    const ended = eachRow(flight.id, (tx) => lapseOne(ctx, tx, flight));
     if (ended === "failed") flight.leaseUntil = now + FAILED_ROW_MS;
   }
 }
 
-/**
- * Fails tasks that are due, cannot be called (a pause, no free slot), and whose max_age is over. True where a slice
- * was full: more may be left.
- */
-export function expireParked(ctx: ShardContext, eachRow: EachRow): boolean {
-  const now = ctx.now();
-  let more = false;
-  for (const lane of [...ctx.lanes.ready(now)].slice(0, SWEPT_LANES)) {
-    // Whose callback waits here is final, and the lane of held tasks is worked off by claims.
-    if (isCallbackLane(lane) || lane === HELD_LANE) continue;
-    const ids = ctx.rows.expired(lane, now, SLICE);
-    for (const id of ids) {
-      const ended = eachRow(id, (tx) => {
-        const task = ctx.rows.read(id);
-        if (task !== null) expireTask(ctx, tx, task);
-        return task !== null;
-      });
-      if (ended === true && ids.length === SLICE) more = true;
+function lapseOne(ctx: ShardContext, tx: Tx, flight: Flight): void {
+  const { id, kind, lease } = flight;
+  const asked = kind === "probe" ? readinessTarget(id) : null;
+  if (asked !== null) endReadiness(ctx, tx, asked, flight, null);
+  else if (kind === "probe") lapseProbe(ctx, tx, id);
+  else lapse(ctx, tx, id, lease);
+}
+
+/** Looks through the lanes of rows that are due and not called, some at a time, round and round. */
+export class ParkedSweep {
+  /** Lanes that are still to be looked at in this round. */
+  #left: string[] = [];
+
+  /**
+   * Fails tasks that are due, cannot be called (a pause, a breaker, no free slot), and whose max_age is over. True
+   * where more are left to look at.
+   */
+  expire(ctx: ShardContext, eachRow: EachRow): boolean {
+    const now = ctx.now();
+    if (this.#left.length === 0) this.#left = ctx.lanes.due(now);
+    for (const lane of this.#left.splice(0, SWEPT_LANES)) {
+      // Whose callback waits here is final, and the lane of held tasks is worked off by claims.
+      if (isCallbackLane(lane) || lane === HELD_LANE) continue;
+      if (expireLane(ctx, lane, now, eachRow)) this.#left.push(lane);
     }
+    return this.#left.length > 0;
   }
-  return more;
+}
+
+/** Ends a slice of a lane's tasks; true where more may be left. */
+function expireLane(ctx: ShardContext, lane: string, now: number, eachRow: EachRow): boolean {
+  const ids = ctx.laneRows.expired(lane, now, SLICE);
+  const ended = ids.filter((id) => {
+    const done = eachRow(id, (tx) => {
+      const task = ctx.rows.read(id);
+      if (task !== null) expireTask(ctx, tx, task);
+      return task !== null;
+    });
+    return done === true;
+  });
+  return ids.length === SLICE && ended.length > 0;
 }
 
 /**

@@ -1,13 +1,21 @@
 import { deliver } from "../core/deliver.ts";
+import { targetOfLane } from "../core/lane.ts";
 import type { Grant } from "../core/messages.ts";
 import type { Task } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
 import type { ShardContext } from "./context.ts";
 import type { Tx } from "./group-commit.ts";
 import { takeBackProbe } from "./probes.ts";
+import { endReadiness, readinessTarget } from "./readiness.ts";
 
 /** Takes a grant back that no runner started: no attempt is used, and its lease number is spent. */
 export function takeBack(ctx: ShardContext, tx: Tx, grant: Grant, dueAt: number): void {
+  const flight = ctx.flights.get(grant.id);
+  const asked = grant.kind === "probe" ? readinessTarget(grant.id) : null;
+  if (asked !== null) {
+    if (flight?.lease === grant.lease) endReadiness(ctx, tx, asked, flight, null);
+    return;
+  }
   if (grant.kind === "probe") {
     takeBackProbe(ctx, tx, grant, dueAt);
     return;
@@ -20,6 +28,7 @@ export function takeBack(ctx: ShardContext, tx: Tx, grant: Grant, dueAt: number)
       : releaseAttempt(ctx, task, dueAt);
   if (released === null) return;
   ctx.write(tx, released, task);
+  if (flight?.probe != null) ctx.targets.probeEnded(tx, targetOfLane(flight.lane), flight.probe, null);
   tx.after(() => ctx.flights.remove(task.id));
 }
 

@@ -30,6 +30,7 @@ const OBJECTS = [
   { binding: "SHARD", className: "QueueShard", uniqueKey: "redrive-shard", preventEviction: false },
   { binding: "RUNNER", className: "Runner", uniqueKey: "redrive-runner", preventEviction: true },
   { binding: "CATALOG", className: "Catalog", uniqueKey: "redrive-catalog", preventEviction: false },
+  { binding: "BREAKER", className: "Breaker", uniqueKey: "redrive-breaker", preventEviction: false },
   { binding: "SANDBOX", className: "Sandbox", uniqueKey: "redrive-sandbox", preventEviction: false },
 ] as const;
 

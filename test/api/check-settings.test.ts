@@ -26,4 +26,19 @@ describe("checkSettings", () => {
     const changed = checkSettings(QueueSettings.parse({ concurrency: 2 }), 8);
     expect(changed?.detail).toContain("set concurrency: 8 or more");
   });
+
+  test("accepts a rate that gives each shard an attempt an hour", () => {
+    const rate = { limit: 2, per: "30m" };
+    expect(checkSettings(QueueSettings.parse({ shards: 4, rate }), null)).toBeNull();
+    expect(checkSettings(QueueSettings.parse({ rate: { limit: 1 } }), 256)).toBeNull();
+  });
+
+  test("refuses a rate that does not, and names the fix", () => {
+    const rate = { limit: 3, per: "1h" };
+    const created = checkSettings(QueueSettings.parse({ rate }), null);
+    expect(created).toMatchObject({ code: "invalid_request", errors: [{ path: "rate.limit" }] });
+    expect(created?.detail).toContain("set shards: 3 or fewer");
+    const changed = checkSettings(QueueSettings.parse({ rate: { limit: 1, per: "30m" } }), 8);
+    expect(changed?.detail).toContain("shards (8), got 2; set rate.limit: 4 or more");
+  });
 });

@@ -21,6 +21,7 @@ const policies = fc.record<BackoffPolicy>({
   multiplier: fc.double({ min: 1, max: 100, noNaN: true }),
   maxIntervalMs: interval,
   jitter: fc.constantFrom("none", "full", "equal", "decorrelated"),
+  adaptive: fc.constantFrom("off", "queue", "load"),
   intervalsMs: fc.array(fc.integer({ min: 0, max: MAX_INTERVAL_MS }), { maxLength: 50 }),
 });
 const previous = fc.option(fc.integer({ min: 0, max: 2 * MAX_INTERVAL_MS }));

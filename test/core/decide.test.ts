@@ -39,6 +39,44 @@ function build(over: Partial<DecideInput> = {}): DecideInput {
 const by = (text: string, outcome: Outcome, over: Partial<DecideInput> = {}): Decision =>
   decide(build({ policy: policyOf(text), outcome, ...over }), HALF);
 
+describe("decide, where something is known of the target", () => {
+  const backoff = "backoff: {strategy: fixed, initial_interval: 10s, jitter: none";
+  const situation = { loadFactor: 0.5, stretch: { factor: 4, changedAt: NOW } };
+
+  test.each([
+    ["off", 10_000],
+    ["load", 15_000],
+    ["queue", 40_000],
+  ])("stretches the wait by the policy's mode: %s", (mode, delayMs) => {
+    const text = `${backoff}, adaptive: ${mode}}`;
+    expect(by(text, answer(503), { situation })).toMatchObject({ do: "retry", delayMs });
+    expect(by(text, answer(503))).toMatchObject({ do: "retry", delayMs: 10_000 });
+  });
+
+  test("stretches by load where nobody says anything else, in rules and conditions too", () => {
+    expect(by(`${backoff}}`, answer(503), { situation })).toMatchObject({ delayMs: 15_000 });
+    const rule = `${backoff}, adaptive: off}\nrules: [{when: "status == 503", do: retry, backoff: {adaptive: queue}}]`;
+    expect(by(rule, answer(503), { situation })).toMatchObject({ delayMs: 40_000 });
+    const condition = `${backoff}}\nconditions: ["status == 503"]`;
+    expect(by(condition, answer(503), { situation })).toMatchObject({ delayMs: 15_000 });
+  });
+
+  test("waits no less than the target asked for, and no longer for being stretched less", () => {
+    const asked = answer(429, { headers: { "retry-after": "60" } });
+    const decision = decide(build({ policy: policyOf(`${backoff}}`), outcome: asked, situation }), () => 0);
+    expect(decision).toMatchObject({ do: "retry", delayMs: 60_000 });
+  });
+
+  test("ends the round where the stretched wait would", () => {
+    const expiresAt = NOW + 14_000;
+    expect(by(`${backoff}}`, answer(503), { situation, expiresAt })).toMatchObject({
+      do: "fail",
+      reason: "max_age",
+    });
+    expect(by(`${backoff}}`, answer(503), { expiresAt })).toMatchObject({ do: "retry" });
+  });
+});
+
 describe("decide, by the table", () => {
   test("succeeds on a success, which no rule decided", () => {
     expect(decide(build({ outcome: answer(200) }), HALF)).toEqual({

@@ -1,5 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { callbackLane, HELD_LANE, isCallbackLane } from "../../src/core/lane.ts";
+import {
+  callbackLane,
+  deliveryLane,
+  HELD_LANE,
+  isCallbackLane,
+  isRetryLane,
+  retryLane,
+  targetOfLane,
+} from "../../src/core/lane.ts";
+
+const TARGETS = ["https://me.example.com", "http://127.0.0.1:8080", "key:payments/stripe"];
 
 describe("callbackLane", () => {
   test("is one for all callbacks to an origin", () => {
@@ -24,7 +34,32 @@ describe("isCallbackLane", () => {
     expect(isCallbackLane(callbackLane(url))).toBe(true);
   });
 
-  test.each([HELD_LANE, "https://me.example.com", "key:payments/stripe"])("is not fooled by %s", (lane) => {
+  test.each([HELD_LANE, ...TARGETS, ...TARGETS.map(retryLane)])("is not fooled by %s", (lane) => {
     expect(isCallbackLane(lane)).toBe(false);
+  });
+});
+
+describe("retryLane", () => {
+  test.each(TARGETS)("is known, and another than that of first attempts and deliveries: %s", (target) => {
+    expect(isRetryLane(retryLane(target))).toBe(true);
+    expect(new Set([target, retryLane(target), deliveryLane(target)]).size).toBe(3);
+  });
+
+  test.each([HELD_LANE, ...TARGETS, ...TARGETS.map(deliveryLane)])("is not taken for %s", (lane) => {
+    expect(isRetryLane(lane)).toBe(false);
+  });
+});
+
+describe("targetOfLane", () => {
+  test.each(TARGETS)("is %s for each of its lanes", (target) => {
+    expect([target, retryLane(target), deliveryLane(target)].map(targetOfLane)).toEqual([
+      target,
+      target,
+      target,
+    ]);
+  });
+
+  test("of a receiver of callbacks is its origin, as of tasks for it", () => {
+    expect(targetOfLane(callbackLane("https://me.example.com/hook"))).toBe("https://me.example.com");
   });
 });

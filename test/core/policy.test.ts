@@ -19,6 +19,7 @@ describe("resolvePolicy", () => {
         multiplier: 2,
         maxIntervalMs: 300_000,
         jitter: "full",
+        adaptive: "load",
         intervalsMs: [],
       },
       conditions: null,
@@ -80,6 +81,15 @@ describe("resolveCallbackPolicy", () => {
 });
 
 describe("mergeBackoff", () => {
+  test("lets waits follow the target's state in the way that was said last", () => {
+    const queue = resolvePolicy(null, { backoff: { adaptive: "queue" } });
+    expect(queue.backoff).toMatchObject({ adaptive: "queue", strategy: "exponential" });
+    expect(
+      resolvePolicy({ backoff: { adaptive: "off" } }, { backoff: { adaptive: "queue" } }).backoff.adaptive,
+    ).toBe("off");
+    expect(mergeBackoff(queue.backoff, { jitter: "none" }).adaptive).toBe("queue");
+  });
+
   const base = DEFAULT_POLICY.backoff;
 
   test("takes intervals without a strategy for a schedule", () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { hashText, shardName, shareOf } from "../../src/core/queue-shards.ts";
+import { breakerName, hashText, shardName, shareOf } from "../../src/core/queue-shards.ts";
 
 const shards = fc.integer({ min: 1, max: 256 });
 
@@ -52,5 +52,14 @@ describe("hashText", () => {
       counts[shard] = Number(counts[shard]) + 1;
     }
     for (const count of counts) expect(Math.abs(count - 1_000)).toBeLessThan(150);
+  });
+});
+
+describe("breakerName", () => {
+  test("is one for a target over all queues, or one for each queue that shares with none", () => {
+    const of = (share: "deployment" | "queue") =>
+      [1, 2].map((ref) => breakerName("https://a.example.com", share, ref));
+    expect(new Set(of("deployment"))).toEqual(new Set(["https://a.example.com"]));
+    expect(new Set([...of("deployment"), ...of("queue")]).size).toBe(3);
   });
 });

@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Breaker } from "../../src/core/breaker.ts";
 import { span, summarize } from "../../src/core/summary.ts";
 import type { Task } from "../../src/core/task.ts";
+import type { ShutGate } from "../../src/core/waiting.ts";
 import type { WaitingOn } from "../../src/schema/task.ts";
 import { buildAttempt, buildOpenAttempt, buildTask, NOW } from "../support/build-task.ts";
 
@@ -12,8 +14,8 @@ const failedThrice: Partial<Task> = {
   history: [buildAttempt(), buildAttempt({ number: 2 }), third],
 };
 
-function say(task: Task, waiting: WaitingOn | null = null): string {
-  return summarize(task, waiting, 5, NOW);
+function say(task: Task, waiting: WaitingOn | null = null, gate: ShutGate | null = null): string {
+  return summarize(task, waiting, gate, 5, NOW);
 }
 
 describe("summarize, a retrying task", () => {
@@ -63,6 +65,82 @@ describe("summarize, a retrying task", () => {
     const task = buildTask({ state: "retrying", history: [{ ...third, number: 1, durationMs: null }] });
 
     expect(say(task)).toContain("Attempt 1 of 5 failed 2.1 s ago");
+  });
+});
+
+describe("summarize, a task whose target may not be called", () => {
+  const shut: ShutGate = { why: "breaker", until: null, breaker: null, isAsked: false };
+  const outage = {
+    version: 1,
+    since: NOW - 3_000,
+    downSince: NOW - 12_000,
+    trips: 1,
+    reason: "14 of 20 calls failed in 60 s",
+  };
+  const open: Breaker = { ...outage, state: "open", until: NOW + 4_000 };
+  const halfOpen: Breaker = { ...outage, state: "half_open", successes: 1, probe: null };
+  const probe = { lease: 1, until: NOW + 1, shard: "q1-0" };
+  const isolated: Breaker = { version: 1, since: NOW - 120_000, state: "isolated", reason: "moving house" };
+  const about = (breaker: Breaker) => say(buildTask(), "breaker", { ...shut, breaker });
+
+  test.each<[string, Breaker, string]>([
+    ["open", open, "(open since 12 s, 14 of 20 calls failed); next probe in 4 s"],
+    [
+      "open no longer",
+      { ...open, until: NOW },
+      "(open since 12 s, 14 of 20 calls failed); next probe is due now",
+    ],
+    [
+      "open since no connection was to be had",
+      { ...open, reason: "5 calls in a row could not connect" },
+      "(open since 12 s, 5 calls in a row could not connect); next probe in 4 s",
+    ],
+    ["half open", halfOpen, "(open since 12 s, 14 of 20 calls failed); next probe is due now"],
+    ["probed", { ...halfOpen, probe }, "(open since 12 s, 14 of 20 calls failed); it is being probed"],
+    ["isolated", isolated, "(isolated since 2 min: moving house)"],
+  ])("says of a breaker that is %s why, since when, and what comes next", (_, breaker, said) => {
+    expect(about(breaker)).toBe(
+      `Waiting for the breaker of https://api.example.com ${said}; no attempt is used.`,
+    );
+  });
+
+  test.each([
+    ["of which nothing is known", { ...shut, breaker: null }],
+    ["that has just closed", { ...shut, breaker: { version: 1, since: NOW, state: "closed", ramp: true } }],
+    ["of which the shard said nothing", null],
+  ] as const)("names a breaker %s", (_, gate) => {
+    expect(say(buildTask(), "breaker", gate)).toBe(
+      "Waiting for the breaker of https://api.example.com; no attempt is used.",
+    );
+  });
+
+  test("tells of the last failure first", () => {
+    const task = buildTask({ state: "retrying", ...failedThrice });
+    expect(say(task, "breaker", { ...shut, breaker: open })).toBe(
+      "Attempt 3 of 5 failed 2 s ago: 503 server_error from https://api.example.com. " +
+        "Waiting for the breaker of https://api.example.com (open since 12 s, 14 of 20 calls failed); next probe in 4 s; no attempt is used.",
+    );
+  });
+
+  test.each<[WaitingOn, Partial<ShutGate>, string]>([
+    [
+      "budget",
+      { until: NOW + 7_000 },
+      "Waiting for the retry budget of https://api.example.com, which is used up; there may be more in 7 s",
+    ],
+    ["concurrency", {}, "Due, and waiting for other calls of https://api.example.com to end"],
+    [
+      "rate",
+      { until: NOW + 30_000, isAsked: true },
+      "Waiting since https://api.example.com asked for it; it may be called again in 30 s",
+    ],
+    [
+      "rate",
+      { until: NOW + 300 },
+      "Due, and waiting for the rate of its queue; the next call may go in 0.3 s",
+    ],
+  ])("says what waiting on %s is for: %j", (on, gate, sentence) => {
+    expect(say(buildTask(), on, { ...shut, why: on, ...gate })).toBe(`${sentence}; no attempt is used.`);
   });
 });
 

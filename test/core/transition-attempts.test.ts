@@ -10,6 +10,7 @@ import {
   CALLBACK_URL,
   failFor,
   NOW,
+  RETRY_LANE,
   retryIn,
   TARGET,
 } from "../support/build-task.ts";
@@ -73,7 +74,7 @@ describe("settle", () => {
   test("retries in the target's lane after the decision's delay, as the work of a retry", () => {
     const task = next({ ...running, trigger: "manual" }, SETTLED.retry);
 
-    expect(task).toMatchObject({ lane: TARGET, dueAt: LATER + 3_100, trigger: "retry", reason: null });
+    expect(task).toMatchObject({ lane: RETRY_LANE, dueAt: LATER + 3_100, trigger: "retry", reason: null });
   });
 
   test("holds outside the target's lane until the round's max_age", () => {
@@ -241,14 +242,11 @@ describe("release", () => {
   });
 
   test.each([
-    [{ attempt: 1 }, "pending"],
-    [{ attempt: 2 }, "retrying"],
-    [{ attempt: 4, attemptsBefore: 3, round: 2 }, "pending"],
-    [{ attempt: 5, attemptsBefore: 3, round: 2 }, "retrying"],
-  ] as const)("puts a task with %j back to %s", (overrides, state) => {
-    expect(next(buildTask({ state: "running", ...overrides }), RELEASE)).toMatchObject({
-      state,
-      lane: TARGET,
-    });
+    [{ attempt: 1 }, "pending", TARGET],
+    [{ attempt: 2 }, "retrying", RETRY_LANE],
+    [{ attempt: 4, attemptsBefore: 3, round: 2 }, "pending", TARGET],
+    [{ attempt: 5, attemptsBefore: 3, round: 2 }, "retrying", RETRY_LANE],
+  ] as const)("puts a task with %j back to %s", (overrides, state, lane) => {
+    expect(next(buildTask({ state: "running", ...overrides }), RELEASE)).toMatchObject({ state, lane });
   });
 });

@@ -14,6 +14,7 @@ import {
   failFor,
   HOLD,
   NOW,
+  RETRY_LANE,
   retryIn,
   SUCCEED,
   TARGET,
@@ -201,10 +202,11 @@ describe("any sequence of events", () => {
     });
   });
 
-  test("lets a pending or retrying task wait in its target's lane only", () => {
+  test("lets a pending task wait in its target's lane only, and a retrying one in the lane of its retries", () => {
     holdsAlways(({ after }) => {
       const waits = after.state === "pending" || after.state === "retrying";
-      if (waits && after.leaseUntil === null) expect(after.lane).toBe(TARGET);
+      if (waits && after.leaseUntil === null)
+        expect(after.lane).toBe(after.state === "pending" ? TARGET : RETRY_LANE);
     });
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { keptRoundId, ownerId, transition } from "../../src/core/transition.ts";
-import { buildTask, CALLBACK_LANE, NOW, TARGET } from "../support/build-task.ts";
+import { eventRoundId, isEventId, keptRoundId, ownerId, transition } from "../../src/core/transition.ts";
+import { buildTask, CALLBACK_LANE, NOW, RETRY_LANE, TARGET } from "../support/build-task.ts";
 import {
   ADMIT,
   accepted,
@@ -86,16 +86,17 @@ describe("a late result", () => {
 });
 
 describe("redrive of a waiting task", () => {
-  test.each(["pending", "retrying", "held"] as const)(
-    "makes a %s task due now, in the same round",
-    (state) => {
-      const waiting = buildTask({ state, dueAt: NOW + 60_000, attempt: 1 });
-      const task = next(waiting, REDRIVE);
+  test.each([
+    ["pending", TARGET],
+    ["retrying", RETRY_LANE],
+    ["held", RETRY_LANE],
+  ] as const)("makes a %s task due now, in the same round", (state, lane) => {
+    const waiting = buildTask({ state, dueAt: NOW + 60_000, attempt: 1 });
+    const task = next(waiting, REDRIVE);
 
-      expect(task).toMatchObject({ lane: TARGET, dueAt: LATER, trigger: "manual", until: null });
-      expect(task).toMatchObject({ round: 1, attempt: 1, attemptsBefore: 0, expiresAt: waiting.expiresAt });
-    },
-  );
+    expect(task).toMatchObject({ lane, dueAt: LATER, trigger: "manual", until: null });
+    expect(task).toMatchObject({ round: 1, attempt: 1, attemptsBefore: 0, expiresAt: waiting.expiresAt });
+  });
 
   test("lets one wait on whose earlier round is still in flight", () => {
     const task = buildTask({ lane: null, leaseUntil: NOW + 9_000 });
@@ -227,11 +228,19 @@ describe("resume", () => {
   test.each(["resume", "probe"] as const)("makes a held task due now by a %s", (trigger) => {
     expect(next(buildTask({ state: "held" }), { type: "resume", trigger })).toMatchObject({
       state: "retrying",
-      lane: TARGET,
+      lane: RETRY_LANE,
       dueAt: LATER,
       trigger,
       until: null,
     });
+  });
+});
+
+describe("eventRoundId", () => {
+  test("is told from ids of tasks and of kept rounds, and read back by ownerId", () => {
+    const id = eventRoundId("tsk_1");
+    expect(["tsk_1", keptRoundId("tsk_1", 2), id].map(isEventId)).toEqual([false, false, true]);
+    expect(ownerId(id)).toBe("tsk_1");
   });
 });
 

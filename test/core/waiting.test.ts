@@ -48,6 +48,18 @@ describe("waitingOn", () => {
     expect(waitingOn(buildTask({ dueAt: NOW + 1 }), paused)).toBe("schedule");
   });
 
+  test.each(["breaker", "rate", "budget", "concurrency"] as const)(
+    "is what keeps the target from being called, before a free slot: %s",
+    (why) => {
+      const shut = { ...full, gate: { why, until: NOW + 4_000, breaker: null, isAsked: false } };
+      expect(waitingOn(buildTask(), shut)).toBe(why);
+      expect(waitingOn(buildTask({ state: "retrying" }), shut)).toBe(why);
+      expect(waitingOn(buildTask({ dueAt: NOW + 1 }), shut)).toBe("schedule");
+      expect(waitingOn(buildTask(), { ...shut, paused: true })).toBe("paused");
+      expect(waitingOn(buildTask({ state: "running" }), shut)).toBeNull();
+    },
+  );
+
   test("is a slot where none is free", () => {
     expect(waitingOn(buildTask(), full)).toBe("concurrency");
   });

@@ -4,7 +4,10 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ask, inTurn, openWorld, verified, type World } from "../support/stories.ts";
 
-const QUICK = { backoff: { strategy: "fixed", initial_interval: "20ms", jitter: "none" } } as const;
+/** Waits as they are set: a failing target would stretch them. */
+const QUICK = {
+  backoff: { strategy: "fixed", initial_interval: "20ms", jitter: "none", adaptive: "off" },
+} as const;
 
 let world: World;
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { BreakerSettings } from "../../src/schema/breaker.ts";
 import { QueueSettings, QueueView, Retention, TaskCounts } from "../../src/schema/queue.ts";
 import { TASK_STATES } from "../../src/schema/task.ts";
 import { issuesOf } from "../support/issues.ts";
@@ -14,6 +15,11 @@ describe("QueueSettings", () => {
       callback: null,
       concurrency: 256,
       retention: { succeeded: 7 * DAY_MS, failed: 30 * DAY_MS },
+      breaker: BreakerSettings.parse({}),
+      retry_budget: { enabled: true, ratio: 0.2, per_minute: 10 },
+      rate: null,
+      adaptive_concurrency: true,
+      events: null,
     });
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { taskIdFloor } from "../../src/core/id.ts";
 import { migrate } from "../../src/core/migrate.ts";
 import { buildNewTask, HOOK } from "../support/shard-messages.ts";
-import { SHARD_SQL, ShardWorld } from "../support/shard-world.ts";
+import { SHARD_MIGRATIONS, ShardWorld } from "../support/shard-world.ts";
 import { memorySql } from "../support/sqlite.ts";
 
 function flightRows(world: ShardWorld): string[][] {
@@ -218,10 +218,13 @@ describe("the watermark", () => {
 describe("migrations", () => {
   test("bring an empty database to the newest schema, once", () => {
     const { sql, transaction } = memorySql();
-    const migrations = [{ name: "0001_init", sql: SHARD_SQL }];
-    migrate(sql, (run) => transaction(run), migrations, 1);
-    migrate(sql, (run) => transaction(run), migrations, 2);
-    expect(sql.exec("SELECT * FROM _migrations").toArray()).toEqual([{ name: "0001_init", applied_at: 1 }]);
+    migrate(sql, (run) => transaction(run), SHARD_MIGRATIONS.slice(0, 1), 1);
+    migrate(sql, (run) => transaction(run), SHARD_MIGRATIONS, 2);
+    migrate(sql, (run) => transaction(run), SHARD_MIGRATIONS, 3);
+    expect(sql.exec("SELECT * FROM _migrations ORDER BY name").toArray()).toEqual([
+      { name: "0001_init", applied_at: 1 },
+      { name: "0002_targets", applied_at: 2 },
+    ]);
     expect(sql.exec("SELECT id, watermark, closed FROM shard").toArray()).toEqual([
       { id: 1, watermark: "", closed: 0 },
     ]);
@@ -238,8 +241,8 @@ describe("migrations", () => {
     const world = new ShardWorld();
     const { id } = await world.submitGranted();
     const { sql, transaction } = world.storage;
-    const next = { name: "0002_note", sql: "ALTER TABLE tasks ADD COLUMN note TEXT" };
-    migrate(sql, (run) => transaction(run), [{ name: "0001_init", sql: SHARD_SQL }, next], world.now);
+    const next = { name: "9999_note", sql: "ALTER TABLE tasks ADD COLUMN note TEXT" };
+    migrate(sql, (run) => transaction(run), [...SHARD_MIGRATIONS, next], world.now);
     // The release before goes on with the newer schema.
     world.restart();
     expect(await world.view(id)).toMatchObject({ state: "running" });

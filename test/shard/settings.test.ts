@@ -84,13 +84,13 @@ describe("settings", () => {
 
   test("of a newer release may say what this one does not know, and it is kept", async () => {
     const world = new ShardWorld();
-    const settings = { ...world.config.settings, breaker: { share: "queue" } };
+    const settings = { ...world.config.settings, mood: { of: "queue" } };
     world.onCatalog = () => ({ ...world.config, settings, colour: "red" }) as QueueConfig;
     await world.submitGranted();
     const [row] = world.rows("SELECT config FROM shard");
     expect(JSON.parse(String(row?.config))).toMatchObject({
       colour: "red",
-      settings: { breaker: { share: "queue" } },
+      settings: { mood: { of: "queue" } },
     });
   });
 });

@@ -45,7 +45,7 @@ describe("wrangler", () => {
     expect(output()).toContain("--dry-run: exiting now.");
     expect(code).toBe(0);
     expect(await readdir(outdir)).toContain("index.js");
-    for (const binding of ["SHARD", "RUNNER", "CATALOG", "SANDBOX"])
+    for (const binding of ["SHARD", "RUNNER", "CATALOG", "BREAKER", "SANDBOX"])
       expect(output()).toContain(`env.${binding}`);
   });
 

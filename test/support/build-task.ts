@@ -1,11 +1,13 @@
 import type { Outcome } from "../../src/core/classify.ts";
 import type { Decision, FailReason } from "../../src/core/decide.ts";
-import { HELD_LANE } from "../../src/core/lane.ts";
+import { HELD_LANE, retryLane } from "../../src/core/lane.ts";
 import type { Attempt, Callback, CallbackAttempt, Task, TaskCall } from "../../src/core/task.ts";
 
 /** The instant that built tasks live at. */
 export const NOW = Date.parse("2026-11-23T10:00:00Z");
 export const TARGET = "https://api.example.com";
+/** Where its retries wait. */
+export const RETRY_LANE = "<https://api.example.com";
 export const CALLBACK_URL = "https://me.example.com/hook";
 export const CALLBACK_LANE = ">https://me.example.com";
 const DAY_MS = 86_400_000;
@@ -195,8 +197,9 @@ function byState(state: Task["state"], callback: Callback | null): ByState {
   };
   switch (state) {
     case "pending":
-    case "retrying":
       return { ...base, lane: TARGET };
+    case "retrying":
+      return { ...base, lane: retryLane(TARGET) };
     case "running":
       return { ...base, leaseUntil: NOW + 30_000 };
     case "held":

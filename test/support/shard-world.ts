@@ -1,5 +1,7 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import type { Breaker } from "../../src/core/breaker.ts";
 import type {
+  BreakerSync,
   CallResult,
   Grant,
   NewTask,
@@ -15,15 +17,26 @@ import { Shard } from "../../src/shard/shard.ts";
 import { buildConfig, buildNewTask, settleMessage, type TaskOverrides } from "./shard-messages.ts";
 import { type MemorySql, memorySql } from "./sqlite.ts";
 
-export const SHARD_SQL = readFileSync(
-  new URL("../../migrations/shard/0001_init.sql", import.meta.url),
-  "utf8",
-);
+const MIGRATIONS_FOLDER = new URL("../../migrations/shard/", import.meta.url);
+/** A shard's migrations, the oldest first. */
+export const SHARD_MIGRATIONS = readdirSync(MIGRATIONS_FOLDER)
+  .sort()
+  .map((file) => ({
+    name: file.replace(".sql", ""),
+    sql: readFileSync(new URL(file, MIGRATIONS_FOLDER), "utf8"),
+  }));
+/** What tests of other things leave out: a target that fails is called as often as its tasks say. */
+const NO_PROTECTION = {
+  breaker: { enabled: false },
+  retry_budget: { enabled: false },
+  adaptive_concurrency: false,
+};
 export const START = Date.parse("2026-11-23T10:00:00Z");
 
 /** A shard on a real SQLite, with a clock, an alarm and runners that the test holds in its hands. */
 export class ShardWorld {
-  now = START;
+  readonly name: string;
+  readonly #clock: { now: number };
   /** When the alarm is armed for; null: it is not. */
   alarmAt: number | null = null;
   alarmsSet = 0;
@@ -34,6 +47,12 @@ export class ShardWorld {
   onRun: (grants: Grant[], runner: number) => number | Error = (grants) => grants.length;
   /** What the catalog answers; by default the settings as they are. */
   onCatalog: () => QueueConfig | null = () => this.config;
+  /** What a Breaker object answers a shard; by default it cannot be reached. */
+  onBreaker: (message: BreakerSync, name: string) => Breaker | Promise<Breaker> = () => {
+    throw new Error("no breaker can be reached");
+  };
+  /** Messages that the shard sent to Breaker objects, lost ones too. */
+  syncs: BreakerSync[] = [];
   /** Throws, to make the storage fail to take an alarm. */
   onSetAlarm: () => void = () => undefined;
   /** Throws, to make a statement fail. */
@@ -45,9 +64,24 @@ export class ShardWorld {
   shard: Shard;
   #background: Promise<unknown>[] = [];
 
-  constructor(settings: QueueSettingsInput = {}, overrides: Partial<QueueConfig> = {}) {
-    this.config = buildConfig(settings, overrides);
+  /** `of`: the shard's name and its clock, where it is one of several. */
+  constructor(
+    settings: QueueSettingsInput = {},
+    overrides: Partial<QueueConfig> = {},
+    of: { name: string; clock: { now: number } } = { name: "q1-0", clock: { now: START } },
+  ) {
+    this.name = of.name;
+    this.#clock = of.clock;
+    this.config = buildConfig({ ...NO_PROTECTION, ...settings }, overrides);
     this.shard = this.#start();
+  }
+
+  get now(): number {
+    return this.#clock.now;
+  }
+
+  set now(at: number) {
+    this.#clock.now = at;
   }
 
   /** Loses the object's memory, as an eviction or a crash between two commits does. */
@@ -173,19 +207,24 @@ export class ShardWorld {
 
   /** Waits until hand-overs and what follows from them are done. */
   async settled(): Promise<void> {
-    while (this.#background.length > 0) await Promise.all(this.#background.splice(0));
+    while (this.isBusy) await Promise.all(this.#background.splice(0));
+  }
+
+  /** True while hand-overs, or what follows from them, are under way. */
+  get isBusy(): boolean {
+    return this.#background.length > 0;
   }
 
   #start(): Shard {
     const { sql, transaction } = this.storage;
-    migrate(sql, (run) => transaction(run), [{ name: "0001_init", sql: SHARD_SQL }], this.now);
+    migrate(sql, (run) => transaction(run), SHARD_MIGRATIONS, this.now);
     const watched = {
       exec: (query: string, ...bindings: SqlValue[]) => {
         this.onSql(query, bindings);
         return sql.exec(query, ...bindings);
       },
     };
-    return new Shard("q1-0", {
+    return new Shard(this.name, {
       sql: watched,
       transaction,
       now: () => this.now,
@@ -195,6 +234,15 @@ export class ShardWorld {
       keepAlive: (promise) => this.#background.push(promise),
       runner: (runner) => ({ run: async ({ grants }) => this.#run(runner, grants) }),
       catalog: () => ({ queueByRef: async () => this.onCatalog() }),
+      breaker: (name) => ({
+        sync: async (message) => {
+          this.syncs.push(message);
+          return this.onBreaker(message, name);
+        },
+        view: async () => null,
+        isolate: async () => Promise.reject(new Error("not asked of a shard's breaker")),
+        reset: async () => Promise.reject(new Error("not asked of a shard's breaker")),
+      }),
       log: (line) => this.lines.push(line),
       deleteAll: async () => {
         this.storage = memorySql();

@@ -246,7 +246,7 @@ describe("routes", () => {
   test.each(ROUTES.map(({ method, path }) => [method, path] as const))(
     "%s %s answers",
     async (method, path) => {
-      const given = path.replace("{id}", "none").replace("{name}", "none");
+      const given = path.replace("{id}", "none").replace("{name}", "none").replace("{key}", "none");
       const response = await call(method, given, { ...(method !== "GET" && { body: {} }) });
       const text = await response.text();
       expect(response.status).toBeLessThan(500);

@@ -22,7 +22,8 @@ async function makeKey(scopes: Scope[], queues?: string[]): Promise<{ id: string
 }
 
 /** A path of the route with something in place of its parameters. */
-const pathOf = (path: string) => path.replace("{id}", "none").replace("{name}", "none");
+const pathOf = (path: string) =>
+  path.replace("{id}", "none").replace("{name}", "none").replace("{key}", "none");
 const keyed = ROUTES.filter(({ scope }) => scope !== null);
 
 describe("authentication", () => {

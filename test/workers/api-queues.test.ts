@@ -68,6 +68,21 @@ describe("PUT /v1/queues/{name}", () => {
       "invalid_request",
       "retry.conditions[0]",
     ],
+    [
+      "fewer attempts an hour than shards",
+      { rate: { limit: 1, per: "1h" } },
+      400,
+      "invalid_request",
+      "rate.limit",
+    ],
+    ["refused events", { events: { url: "http://10.0.0.1/" } }, 400, "invalid_request", "events.url"],
+    [
+      "a refused readiness probe",
+      { breaker: { readiness: { url: "http://10.0.0.1/ready" } } },
+      400,
+      "invalid_request",
+      "breaker.readiness.url",
+    ],
     ["a refused callback", { callback: { url: "http://10.0.0.1/" } }, 400, "invalid_request", "callback.url"],
     [
       "a forbidden header",

@@ -221,7 +221,10 @@ describe("a shard in workerd", () => {
     vi.setSystemTime(START + 1_000);
     await evictDurableObject(shard.stub);
     expect(await shard.rows("SELECT * FROM _migrations")).toEqual(before);
-    expect(before).toEqual([{ name: "0001_init", applied_at: START }]);
+    expect(before).toEqual([
+      { name: "0001_init", applied_at: START },
+      { name: "0002_targets", applied_at: START },
+    ]);
     expect(await shard.view(id)).toMatchObject({ state: "running" });
   });
 

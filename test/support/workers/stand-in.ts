@@ -14,6 +14,7 @@ class Counter extends DurableObject {
 export class QueueShard extends Counter {}
 export class Runner extends Counter {}
 export class Catalog extends Counter {}
+export class Breaker extends Counter {}
 export class Sandbox extends Counter {}
 
 interface Env {

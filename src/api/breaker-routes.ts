@@ -1,0 +1,69 @@
+import { BreakerQuery, BreakersQuery } from "./breaker-query.ts";
+import { BODY_PROBLEMS, JSON_TYPE, type RouteDoc } from "./route-doc.ts";
+
+const OPERATION = {
+  tag: "Breakers",
+  scope: "operate",
+  query: BreakerQuery,
+  responses: [{ status: 200, description: "The breaker as it is now", schema: "Breaker" }],
+} as const;
+
+/** The routes of breakers. */
+export const BREAKER_ROUTES: readonly RouteDoc[] = [
+  {
+    method: "GET",
+    path: "/v1/breakers",
+    tag: "Breakers",
+    summary: "List breakers",
+    description:
+      "Those that are not closed, and those of targets called within the last hour, of the queues that the key may " +
+      "see; at most 100. Those that are not closed come first.",
+    scope: "read",
+    query: BreakersQuery,
+    responses: [{ status: 200, description: "The breakers", schema: "BreakerList" }],
+    problems: ["invalid_request"],
+  },
+  {
+    method: "GET",
+    path: "/v1/breakers/{key}",
+    tag: "Breakers",
+    summary: "Read a breaker",
+    description:
+      "By its target key, percent-encoded: an origin, or `key:<queue>/<breaker_key>`. A key that is limited to some " +
+      "queues sees the breakers that these use.",
+    scope: "read",
+    query: BreakerQuery,
+    responses: [{ status: 200, description: "The breaker", schema: "Breaker" }],
+    problems: ["invalid_request", "queue_not_found", "breaker_not_found"],
+  },
+  {
+    ...OPERATION,
+    method: "POST",
+    path: "/v1/breakers/{key}/isolate",
+    summary: "Stop all calls to a target",
+    description:
+      "Until a reset; tasks for it wait and use no attempt. Works before the first call too. A breaker that all " +
+      "queues go by needs the scope `admin`, with a key that is not limited to some queues.",
+    request: {
+      schema: "BreakerOperation",
+      types: [JSON_TYPE],
+      example: JSON.stringify({ reason: "their data centre moves tonight" }),
+    },
+    problems: [...BODY_PROBLEMS, "queue_not_found"],
+  },
+  {
+    ...OPERATION,
+    method: "POST",
+    path: "/v1/breakers/{key}/reset",
+    summary: "Close a breaker",
+    description:
+      "Whatever it is; load comes back step by step. A breaker that all queues go by needs the scope `admin`, with a " +
+      "key that is not limited to some queues.",
+    request: {
+      schema: "BreakerOperation",
+      types: [JSON_TYPE],
+      example: JSON.stringify({ reason: "they say that it works again" }),
+    },
+    problems: [...BODY_PROBLEMS, "queue_not_found", "breaker_not_found"],
+  },
+];

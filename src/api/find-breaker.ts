@@ -1,0 +1,67 @@
+import { breakerPolicy } from "../core/breaker-policy.ts";
+import type { QueueConfig } from "../core/messages.ts";
+import { breakerName } from "../core/queue-shards.ts";
+import { checkTargetUrl } from "../core/target-url.ts";
+import { show } from "../schema/duration.ts";
+import { MAX_BREAKER_KEY_LENGTH } from "../schema/limits.ts";
+import { TaskRequest } from "../schema/task.ts";
+import { rulesOf } from "./address-rules.ts";
+import type { AppContext } from "./app-env.ts";
+import { AppError, invalidRequest } from "./app-error.ts";
+import { findQueue } from "./find-task.ts";
+
+/** Which breaker a request means. */
+export interface BreakerPlace {
+  /** Its target key. */
+  key: string;
+  /** The name of its Breaker object. */
+  name: string;
+  /** The only queue that goes by it; null: all queues do. */
+  queue: QueueConfig | null;
+}
+
+/**
+ * The breaker of a target key: an origin's, or with `queue` that of one queue which shares with no other, or that of
+ * `key:<queue>/<breaker_key>`. It need not be there yet. Throws AppError `invalid_request`, or `queue_not_found` where
+ * the caller may not see the queue.
+ */
+export async function findBreaker(
+  c: AppContext,
+  key: string,
+  queue: string | undefined,
+): Promise<BreakerPlace> {
+  const [, ownQueue, breakerKey] = /^key:([^/]*)\/(.*)$/s.exec(key) ?? [];
+  if (ownQueue === undefined || breakerKey === undefined) return breakerOfOrigin(c, key, queue);
+  if (!TaskRequest.shape.breaker_key.safeParse(breakerKey).success || breakerKey === "") {
+    throw wrong("key", `1 to ${MAX_BREAKER_KEY_LENGTH} of A-Z, a-z, 0-9, '.', '_', ':' and '-'`, breakerKey);
+  }
+  if (queue !== undefined && queue !== ownQueue) throw wrong("queue", show(ownQueue), queue);
+  const config = await findQueue(c, ownQueue);
+  return {
+    key,
+    name: breakerName(key, breakerPolicy(config.settings.breaker).share, config.ref),
+    queue: config,
+  };
+}
+
+/** The problem of a breaker that has never been told anything, or looks so. */
+export function noBreaker(key: string): AppError {
+  return new AppError("breaker_not_found", `there is no breaker ${show(key)}`);
+}
+
+async function breakerOfOrigin(c: AppContext, key: string, queue: string | undefined): Promise<BreakerPlace> {
+  const checked = checkTargetUrl(key, rulesOf(c.env));
+  if (!checked.ok) throw invalidRequest([{ path: "key", message: checked.message }]);
+  if (checked.origin !== key) throw wrong("key", `an origin, ${show(checked.origin)}`, key);
+  if (queue === undefined) return { key, name: key, queue: null };
+  const config = await findQueue(c, queue);
+  if (breakerPolicy(config.settings.breaker).share === "queue") {
+    return { key, name: breakerName(key, "queue", config.ref), queue: config };
+  }
+  const expected = "a queue with breaker: { share: queue }";
+  throw wrong("queue", expected, `${queue}, which goes by the breaker of all queues: leave queue out`);
+}
+
+function wrong(path: string, expected: string, came: string): AppError {
+  return invalidRequest([{ path, message: `expected ${expected}, got ${show(came)}` }]);
+}

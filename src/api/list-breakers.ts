@@ -1,0 +1,45 @@
+import { shardName } from "../core/queue-shards.ts";
+import type { BreakerState } from "../schema/breaker.ts";
+import { type AppContext, callBreaker, callShard } from "./app-env.ts";
+import { mayUse } from "./auth.ts";
+import { type BreakersQuery, MAX_BREAKERS_SHOWN, type ShownBreaker } from "./breaker-query.ts";
+import { cachedQueues } from "./catalog-cache.ts";
+import { mergeTargets, type QueueTarget } from "./merge-targets.ts";
+
+/** Targets that are asked of a shard to see whether a queue uses one of them. */
+const MANY_TARGETS = 1_000;
+const ORDER: readonly BreakerState[] = ["isolated", "open", "half_open", "closed"];
+
+/**
+ * The breakers that are not closed, and those of targets called lately, of all queues that the caller may see: those
+ * that are not closed first, then those called last.
+ */
+export async function listBreakers(c: AppContext, { state, limit }: BreakersQuery): Promise<ShownBreaker[]> {
+  const known = mergeTargets(await targetsOf(c, MAX_BREAKERS_SHOWN), state ?? null);
+  const shown = await Promise.all(
+    known.slice(0, MAX_BREAKERS_SHOWN).map(async ({ name, queue }) => {
+      const view = await callBreaker(c.env, name, (breaker) => breaker.view());
+      // Healthy targets that are new to their shards: no Breaker object has been told of them yet.
+      return view === null ? [] : [{ ...view, queue }];
+    }),
+  );
+  const wanted = shown.flat().filter((view) => state === undefined || view.state === state);
+  return wanted.sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state)).slice(0, limit);
+}
+
+/** Whether a queue that the caller may see has called the breaker's target lately, or waits for it. */
+export async function usesBreaker(c: AppContext, name: string): Promise<boolean> {
+  return (await targetsOf(c, MANY_TARGETS)).some(({ breaker }) => breaker === name);
+}
+
+/** What each shard of each queue that the caller may see knows of its targets; at most `limit` of each. */
+async function targetsOf(c: AppContext, limit: number): Promise<QueueTarget[]> {
+  const queues = (await cachedQueues(c.env)).filter((queue) => mayUse(c, queue));
+  const asked = queues.flatMap(({ name, ref, shards }) =>
+    Array.from({ length: shards }, async (_, shard) => {
+      const targets = await callShard(c.env, shardName(ref, shard), (stub) => stub.targets(limit));
+      return targets.map((target) => ({ ...target, queue: name }));
+    }),
+  );
+  return (await Promise.all(asked)).flat();
+}

@@ -1,0 +1,59 @@
+import { DurableObject } from "cloudflare:workers";
+import migration0001 from "../../migrations/breaker/0001_init.sql";
+import { clock } from "../clock.ts";
+import type { Breaker as BreakerState } from "../core/breaker.ts";
+import type { BreakerPort, BreakerSync } from "../core/messages.ts";
+import { migrate } from "../core/migrate.ts";
+import type { Env } from "../env.ts";
+import type { BreakerView } from "../schema/breaker.ts";
+import { keyOfBreaker } from "./breaker-key.ts";
+import { TargetBreaker } from "./target-breaker.ts";
+
+const MIGRATIONS = [{ name: "0001_init", sql: migration0001 }];
+
+/** The Durable Object of one target's breaker: an adapter that builds a TargetBreaker on this object's storage. */
+export class Breaker extends DurableObject<Env> implements BreakerPort {
+  readonly #key: string;
+  readonly #breaker: TargetBreaker;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    const { storage } = ctx;
+    migrate(storage.sql, (run) => storage.transactionSync(run), MIGRATIONS, clock.now());
+    this.#key = keyOfBreaker(ctx.id.name ?? "");
+    this.#breaker = new TargetBreaker({
+      sql: storage.sql,
+      transaction: (run) => storage.transactionSync(run),
+      now: clock.now,
+      random: clock.random,
+      setAlarm: (at) => void storage.setAlarm(at),
+      keepAlive: (promise) => ctx.waitUntil(promise),
+      shard: (name) => env.SHARD.getByName(name),
+      log: (line) => console.log(JSON.stringify(line)),
+    });
+  }
+
+  async sync(message: BreakerSync): Promise<BreakerState> {
+    return this.#breaker.sync(message);
+  }
+
+  async view(): Promise<BreakerView | null> {
+    return this.#breaker.view();
+  }
+
+  async isolate(reason: string, by: string): Promise<BreakerView> {
+    return this.#breaker.isolate(this.#key, reason, by);
+  }
+
+  async reset(reason: string, by: string): Promise<BreakerView> {
+    return this.#breaker.reset(this.#key, reason, by);
+  }
+
+  /**
+   * Serves the next change of state. Whatever throws escapes, and the platform runs it again; should it give up,
+   * the next shard that asks has the same effect.
+   */
+  override async alarm(_info?: AlarmInvocationInfo): Promise<void> {
+    this.#breaker.alarm();
+  }
+}

@@ -1,0 +1,51 @@
+import type { ErrorType } from "../schema/task.ts";
+import type { Outcome } from "./classify.ts";
+
+/** What the outcome of a call says about its target. */
+export interface CallEffect {
+  ok: boolean;
+  slow: boolean;
+  /** Whether there was a connection: what breaks, and what makes, a run of connect-type failures. */
+  reach: "reached" | "unreached" | "unknown";
+}
+
+/** How long the call might have taken. */
+export interface CallTimeouts {
+  /** The attempt's own. */
+  timeoutMs: number;
+  /** The one its queue sets. */
+  queueTimeoutMs: number;
+}
+
+/** The faults that are the target's and pass, and whether there was a connection. */
+const TARGET_FAULTS: ReadonlyMap<ErrorType, CallEffect["reach"]> = new Map([
+  ["dns", "unreached"],
+  ["connect", "unreached"],
+  ["tls", "unreached"],
+  ["timeout", "unknown"],
+  ["network", "unknown"],
+  ["reset", "reached"],
+  ["server_error", "reached"],
+  ["rate_limited", "reached"],
+]);
+/** Not known to have arrived, or refused by Redrive itself. */
+const SAY_NOTHING: ReadonlySet<ErrorType> = new Set(["interrupted", "invalid_request"]);
+
+/**
+ * What an outcome counts for its target; null: nothing. Any answer that is none of the target's transient faults
+ * shows that it works, a 404 too. A timeout shorter than the queue's own counts for nothing, and slowness is
+ * measured by the longer of the two: else one task with a timeout of 1 ms could close a target for everybody.
+ */
+export function effectOf(
+  outcome: Pick<Outcome, "errorType" | "durationMs">,
+  { timeoutMs, queueTimeoutMs }: CallTimeouts,
+  slowFraction: number,
+): CallEffect | null {
+  const { errorType, durationMs } = outcome;
+  const slow = durationMs > slowFraction * Math.max(timeoutMs, queueTimeoutMs);
+  if (errorType === null) return { ok: true, slow, reach: "reached" };
+  if (SAY_NOTHING.has(errorType)) return null;
+  if (errorType === "timeout" && timeoutMs < queueTimeoutMs) return null;
+  const reach = TARGET_FAULTS.get(errorType);
+  return reach === undefined ? { ok: true, slow, reach: "reached" } : { ok: false, slow, reach };
+}

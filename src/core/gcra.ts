@@ -1,0 +1,47 @@
+/** A rate: `limit` calls in `perMs`, and `burst` (1 or more) at once. */
+export interface Rate {
+  limit: number;
+  perMs: number;
+  burst: number;
+}
+
+/** Instants are counted in whole parts of a millisecond this fine: sums of them are exact to the year 2248. */
+const PARTS_OF_A_MS = 1_024;
+
+/**
+ * The generic cell rate algorithm: one number is all its state. `freeAt` (0 to begin with) is the theoretical
+ * arrival time of the next call; a call may go while that is less than the burst's time ahead of now. In no
+ * span of t go more than burst + limit * t / perMs calls.
+ * @see ITU-T I.371, annex A
+ */
+export function rateAllows(rate: Rate, freeAt: number, now: number): boolean {
+  return known(rate, freeAt, now) - now <= burstMs(rate);
+}
+
+/** The next `freeAt` once a call has gone. */
+export function rateTake(rate: Rate, freeAt: number, now: number): number {
+  return known(rate, freeAt, now) + intervalMs(rate);
+}
+
+/** When the next call may go: `now`, or a whole millisecond after it. */
+export function rateNextAt(rate: Rate, freeAt: number, now: number): number {
+  return rateAllows(rate, freeAt, now) ? now : Math.ceil(known(rate, freeAt, now) - burstMs(rate));
+}
+
+/** A shard's part of a queue's rate; where the burst is less than the `shards`, each still has one call. */
+export function shareOfRate(rate: Rate, shards: number): Rate {
+  return { limit: rate.limit / shards, perMs: rate.perMs, burst: Math.max(1, rate.burst / shards) };
+}
+
+/** `freeAt` as it can be by this rate: it may have been written under a slower one, or by a clock since put back. */
+function known(rate: Rate, freeAt: number, now: number): number {
+  return Math.max(now, Math.min(freeAt, now + burstMs(rate) + intervalMs(rate)));
+}
+
+function burstMs(rate: Rate): number {
+  return Math.floor((rate.burst - 1) * intervalMs(rate) * PARTS_OF_A_MS) / PARTS_OF_A_MS;
+}
+
+function intervalMs(rate: Rate): number {
+  return Math.ceil((rate.perMs / rate.limit) * PARTS_OF_A_MS) / PARTS_OF_A_MS;
+}

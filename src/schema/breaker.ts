@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { duration } from "./duration.ts";
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from "./limits.ts";
+import { Probe } from "./policy.ts";
+
+/** Outcomes are counted in slices of time this long. */
+export const BREAKER_BUCKET_MS = 10 * SECOND_MS;
+/** The window is a sum of buckets that began in it: under two of them it would forget all it knows at once. */
+export const MIN_BREAKER_WINDOW_MS = 2 * BREAKER_BUCKET_MS;
+export const MAX_BREAKER_WINDOW_MS = 10 * MINUTE_MS;
+/** The most connect-type failures in a row that a setting may ask for; shards remember this many. */
+export const MAX_CONNECT_FAILURES = 20;
+/** The most failures in a row that a setting may ask for; shards remember this many. */
+export const MAX_FAILURES_IN_A_ROW = 50;
+export const MAX_BREAKER_REASON_LENGTH = 200;
+/** State changes that a breaker remembers. */
+export const MAX_BREAKER_AUDIT = 20;
+
+const Share = z.number().gt(0).max(1);
+
+/** A GET that stands for a probe while the breaker is half open, so that no task is spent. */
+export const Readiness = Probe.pick({ url: true, timeout: true });
+export type Readiness = z.infer<typeof Readiness>;
+
+/** The breaker settings of a queue: when calls to a target stop, for how long, and what lets them go on. */
+export const BreakerSettings = z.strictObject({
+  enabled: z.boolean().default(true),
+  share: z
+    .enum(["deployment", "queue"])
+    .default("deployment")
+    .meta({ description: "Who shares what is known about a target: all queues, or this one only" }),
+  failure_rate: Share.default(0.5).meta({ description: "Share of failed calls in the window that opens it" }),
+  minimum: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(10)
+    .meta({ description: "Calls in the window below which no rate opens it" }),
+  window: duration(MIN_BREAKER_WINDOW_MS, MAX_BREAKER_WINDOW_MS).default(MINUTE_MS),
+  consecutive_connect_failures: z.int().min(1).max(MAX_CONNECT_FAILURES).default(5),
+  consecutive_failures: z.int().min(1).max(MAX_FAILURES_IN_A_ROW).default(20).meta({
+    description:
+      "Failures in a row, of any kind that counts, that open it: a busy target's past does not outweigh them",
+  }),
+  slow_rate: Share.default(0.8).meta({ description: "Share of slow calls in the window that opens it" }),
+  slow_fraction: Share.default(0.8).meta({
+    description: "A call is slow that took more than this share of its timeout",
+  }),
+  open: duration(SECOND_MS, HOUR_MS)
+    .default(10 * SECOND_MS)
+    .meta({ description: "How long it stays open first; doubles with every probe that fails" }),
+  max_open: duration(SECOND_MS, HOUR_MS)
+    .default(MINUTE_MS)
+    .meta({ description: "Where `open` is longer, `open` counts" }),
+  half_open_successes: z.int().min(1).max(100).default(3),
+  readiness: Readiness.optional().meta({ description: "Probed in place of a task" }),
+});
+export type BreakerSettings = z.infer<typeof BreakerSettings>;
+/** What a caller may write: everything can be left out. */
+export type BreakerSettingsInput = z.input<typeof BreakerSettings>;
+
+export const BreakerState = z.enum(["closed", "open", "half_open", "isolated"]);
+/** Whether calls go: all, none, one probe at a time, or none until an operator says so. */
+export type BreakerState = z.infer<typeof BreakerState>;
+
+/** One change of a breaker's state. */
+export const BreakerAuditView = z.object({
+  at: z.iso.datetime(),
+  from: BreakerState,
+  to: BreakerState,
+  reason: z.string(),
+  by: z.string().meta({ description: "`counts`, `timer`, `probe`, or the id of an operator's key" }),
+});
+export type BreakerAuditView = z.infer<typeof BreakerAuditView>;
+
+/** A breaker as the API shows it. What no shard has reported is null. */
+export const BreakerView = z.object({
+  key: z.string(),
+  state: BreakerState,
+  since: z.iso.datetime(),
+  until: z.iso.datetime().nullable().meta({ description: "When an open breaker is probed next" }),
+  reason: z.string().nullable(),
+  windows: z.object({ ok: z.int(), failed: z.int(), slow: z.int(), connect_failed: z.int() }),
+  failure_rate: z.number().nullable().meta({ description: "0 to 1; null: no call in the window" }),
+  trips: z.int().meta({ description: "Times it opened since it was closed last" }),
+  limit: z.int().nullable().meta({ description: "Calls at a time, over all shards that told theirs" }),
+  load_factor: z.number().nullable(),
+  budget_left: z.number().nullable().meta({ description: "Retries that the budget allows now" }),
+  parked: z.int().meta({ description: "Tasks that wait for this breaker" }),
+  next_probe_at: z.iso.datetime().nullable(),
+  audit: z.array(BreakerAuditView).meta({ description: "The latest changes, newest first" }),
+});
+export type BreakerView = z.infer<typeof BreakerView>;
+
+export const BreakerList = z.object({ breakers: z.array(BreakerView) });
+export type BreakerList = z.infer<typeof BreakerList>;
+
+/** The body of `POST /v1/breakers/{key}/isolate` and `/reset`. */
+export const BreakerOperation = z.strictObject({ reason: z.string().min(1).max(MAX_BREAKER_REASON_LENGTH) });
+export type BreakerOperation = z.infer<typeof BreakerOperation>;

@@ -1,0 +1,99 @@
+import type { SqlPort, SqlRow } from "../core/sql-port.ts";
+
+/** What waits in the lanes of one shard, by the index over it: one method for each question, the statement in it. */
+export class LaneRows {
+  readonly #sql: SqlPort;
+
+  constructor(sql: SqlPort) {
+    this.#sql = sql;
+  }
+
+  /** How many rows wait in these lanes, counted up to `most`. Reads the index only. */
+  countWaiting(lanes: readonly string[], most: number): number {
+    let count = 0;
+    for (const lane of lanes) {
+      const row = this.#sql
+        .exec(
+          "SELECT count(*) AS number FROM (SELECT 1 FROM tasks WHERE lane = ? LIMIT ?)",
+          lane,
+          most - count,
+        )
+        .toArray()[0];
+      count += Number(row?.number ?? 0);
+    }
+    return count;
+  }
+
+  /** When the first row of a lane is due; null where it has none. Skips from priority to priority over the index. */
+  firstDueAt(lane: string): number | null {
+    const row = this.#sql
+      .exec(
+        `WITH RECURSIVE found(priority) AS (
+           SELECT max(priority) FROM tasks WHERE lane = ?1
+           UNION ALL
+           SELECT (SELECT max(priority) FROM tasks WHERE lane = ?1 AND priority < found.priority)
+           FROM found WHERE found.priority IS NOT NULL
+         ) SELECT min((SELECT min(due_at) FROM tasks WHERE lane = ?1 AND priority = found.priority)) AS at
+         FROM found WHERE priority IS NOT NULL`,
+        lane,
+      )
+      .toArray()[0];
+    return (row?.at ?? null) as number | null;
+  }
+
+  /** Some due rows of a lane, to choose one from; the first in turn. */
+  sampleDue(lane: string, now: number, limit: number): SqlRow[] {
+    return this.#sql
+      .exec("SELECT * FROM tasks WHERE lane = ? AND due_at <= ? LIMIT ?", lane, now, limit)
+      .toArray();
+  }
+
+  /**
+   * The first rows of a lane in the highest priority below `belowPriority`, by due time; not all need be due.
+   * Empty where the lane has no such priority.
+   */
+  waiting(lane: string, belowPriority: number, limit: number): SqlRow[] {
+    return this.#sql
+      .exec(
+        `SELECT * FROM tasks WHERE lane = ?1 AND priority =
+           (SELECT priority FROM tasks WHERE lane = ?1 AND priority < ?2 ORDER BY priority DESC LIMIT 1)
+         ORDER BY due_at, expires_at LIMIT ?3`,
+        lane,
+        belowPriority,
+        limit,
+      )
+      .toArray();
+  }
+
+  /** All lanes in which something waits: a skip from lane to lane over the index, not a scan of its rows. */
+  lanes(): string[] {
+    return this.#sql
+      .exec(
+        `WITH RECURSIVE found(lane) AS (
+           SELECT min(lane) FROM tasks WHERE lane IS NOT NULL
+           UNION ALL
+           SELECT (SELECT min(lane) FROM tasks WHERE lane > found.lane) FROM found WHERE found.lane IS NOT NULL
+         ) SELECT lane FROM found WHERE lane IS NOT NULL`,
+      )
+      .toArray()
+      .map((row) => String(row.lane));
+  }
+
+  /** Ids of a lane's rows whose max_age is over. Reads the index only. */
+  expired(lane: string, now: number, limit: number): string[] {
+    return this.#sql
+      .exec("SELECT id FROM tasks WHERE lane = ? AND expires_at <= ? LIMIT ?", lane, now, limit)
+      .toArray()
+      .map((row) => String(row.id));
+  }
+
+  /** How many callbacks wait for a delivery, operator events aside. Reads the index of what waits. */
+  callbacksWaiting(): number {
+    const row = this.#sql
+      .exec(
+        "SELECT count(*) AS number FROM tasks WHERE lane >= '>' AND lane < '?' AND instr(id, '~event') = 0",
+      )
+      .toArray()[0];
+    return Number(row?.number ?? 0);
+  }
+}

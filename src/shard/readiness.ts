@@ -1,0 +1,89 @@
+import { probeRequest } from "../core/call-request.ts";
+import type { Grant, SettleAnswer, SettleMessage } from "../core/messages.ts";
+import type { Readiness } from "../schema/breaker.ts";
+import type { Claimed, EachRow } from "./claim.ts";
+import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
+import { type Flight, PROBE_LANE } from "./flights.ts";
+import type { Tx } from "./group-commit.ts";
+import type { Target } from "./target.ts";
+
+const PREFIX = "readiness ";
+
+/**
+ * What is asked in place of a task while a target is half open; null: a task is its probe. A readiness URL speaks
+ * for its own origin, and for targets with a name of their own, but not for the receivers of callbacks.
+ */
+export function readinessOf(ctx: ShardContext, key: string): Readiness | null {
+  const { readiness } = ctx.targets.policy;
+  if (readiness === null) return null;
+  return key.startsWith("key:") || new URL(readiness.url).origin === key ? readiness : null;
+}
+
+/** Makes the call to the readiness URL under the target's probe lease. It takes no slot, and no attempt is used. */
+export function claimReadiness(
+  ctx: ShardContext,
+  { key, local }: Target,
+  readiness: Readiness,
+  eachRow: EachRow,
+): Claimed | null {
+  const id = PREFIX + key;
+  const leaseMs = readiness.timeout + LEASE_MARGIN_MS;
+  const leaseUntil = ctx.now() + leaseMs;
+  const lease = local.breaker.version;
+  const request = probeRequest(readiness.url, readiness.timeout);
+  const grant: Grant = {
+    kind: "probe",
+    shard: ctx.name,
+    id,
+    round: 0,
+    number: 1,
+    lease,
+    leaseUntil,
+    leaseMs,
+    request,
+  };
+  const flight: Flight = {
+    id,
+    kind: "probe",
+    lane: PROBE_LANE,
+    lease,
+    leaseUntil,
+    retry: false,
+    probe: null,
+    runner: null,
+    seq: null,
+  };
+  const begun = eachRow(id, (tx) => ctx.targets.probing(tx, key, null));
+  return begun === "failed" ? null : { grant, flight };
+}
+
+/** The target whose readiness this call asks for; null where the id is of another kind of probe. */
+export function readinessTarget(id: string): string | null {
+  return id.startsWith(PREFIX) ? id.slice(PREFIX.length) : null;
+}
+
+/** Takes the answer of a readiness URL in: only a 2xx says that the target is ready. */
+export function settleReadiness(
+  ctx: ShardContext,
+  tx: Tx,
+  key: string,
+  { id, lease, result }: SettleMessage,
+): SettleAnswer {
+  const flight = ctx.flights.get(id);
+  if (flight === undefined || flight.lease !== lease) return { status: "stale", callback: null, next: [] };
+  const ready = result.error === null && result.status >= 200 && result.status < 300;
+  endReadiness(ctx, tx, key, flight, ready);
+  return { status: "accepted", callback: null, next: [] };
+}
+
+/** The call has ended; `ready` null: it is not known how, or it was not made. */
+export function endReadiness(
+  ctx: ShardContext,
+  tx: Tx,
+  key: string,
+  flight: Flight,
+  ready: boolean | null,
+): void {
+  if (flight.probe !== null) ctx.targets.probeEnded(tx, key, flight.probe, ready);
+  tx.after(() => ctx.flights.remove(flight.id));
+}

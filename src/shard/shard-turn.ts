@@ -1,0 +1,127 @@
+import { SECOND_MS } from "../schema/limits.ts";
+import { type BreakerSyncPorts, BreakerSyncs } from "./breaker-sync.ts";
+import { buryPoisoned } from "./bury.ts";
+import { claimDue, type EachRow } from "./claim.ts";
+import type { ShardContext } from "./context.ts";
+import { announceStalled } from "./events.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import { assign, type Batch, handOver, type Taker } from "./hand-over.ts";
+import { isPlatformError } from "./platform-error.ts";
+import type { ShardPorts } from "./ports.ts";
+import { claimProbes } from "./probes.ts";
+import { storePruneTime } from "./prune.ts";
+import type { ShardAlarm } from "./shard-alarm.ts";
+import { EXPIRE_EVERY_MS, lapseLeases, ParkedSweep } from "./sweep.ts";
+import { takeBack } from "./take-back.ts";
+
+/** A grant that no runner took is offered again after this long, so that a refusal makes no busy loop. */
+const TAKE_BACK_MS = 250;
+/** A Runner object that refused grants is not asked for this long. */
+const FULL_MS = SECOND_MS;
+
+/** What a turn needs of the world. */
+type TurnPorts = BreakerSyncPorts & Pick<ShardPorts, "transaction" | "runner" | "log">;
+
+/** What a shard does after the operations of each group, in its commit: sweeps, claims, hand-over, the alarm. */
+export class ShardTurn {
+  readonly #ctx: ShardContext;
+  readonly #group: GroupCommit;
+  readonly #alarm: ShardAlarm;
+  readonly #ports: TurnPorts;
+  readonly #syncs: BreakerSyncs;
+  readonly #sweep = new ParkedSweep();
+  #takers: Taker[] = [];
+  /** When parked tasks are looked through next. */
+  #sweepAt = 0;
+
+  constructor(ctx: ShardContext, group: GroupCommit, alarm: ShardAlarm, ports: TurnPorts) {
+    this.#ctx = ctx;
+    this.#group = group;
+    this.#alarm = alarm;
+    this.#ports = ports;
+    this.#syncs = new BreakerSyncs(ctx, group, ports);
+  }
+
+  /** A runner that has settled in this group takes grants with its answer. */
+  offer(taker: Taker): void {
+    this.#takers.push(taker);
+  }
+
+  /** Claims, sweeps, talks with Breaker objects, and arms the alarm. Throws where storage or the alarm does not take it. */
+  run(): void {
+    if (this.#ctx.config === null) return;
+    const takers = this.#takers.splice(0);
+    const batches = this.#claim(takers);
+    storePruneTime(this.#ctx);
+    this.#ctx.rate.store();
+    this.#syncs.run();
+    try {
+      this.#alarm.arm(this.#sweepAt, this.#syncs.nextAt());
+    } finally {
+      // Their leases are written, whatever becomes of the alarm.
+      for (const batch of batches) this.#ports.keepAlive(this.#handOver(batch));
+      for (const line of this.#ctx.logLines.splice(0)) this.#ports.log(line);
+    }
+  }
+
+  #claim(takers: readonly Taker[]): Batch[] {
+    const ctx = this.#ctx;
+    const now = ctx.now();
+    const lapsesAt = ctx.flights.nextLapseAt();
+    if (lapsesAt !== null && lapsesAt <= now) lapseLeases(ctx, this.#eachRow);
+    const batches = this.#assignDue(takers);
+    if (this.#sweepAt <= now && ctx.lanes.hasDue(now)) this.#sweepDue(now);
+    return batches;
+  }
+
+  /** Looks after the rows that are due and not called. */
+  #sweepDue(now: number): void {
+    const ctx = this.#ctx;
+    const more = this.#sweep.expire(ctx, this.#eachRow);
+    this.#sweepAt = now + (more ? 1 : EXPIRE_EVERY_MS);
+    if (more) return;
+    announceStalled(ctx, this.#eachRow);
+    // Whatever kept a parked lane from being woken, it has its turn twice a minute.
+    ctx.lanes.wakeAll();
+  }
+
+  /** What is claimed and not assigned would be lost until a restart: where that fails, nothing is claimed. */
+  #assignDue(takers: readonly Taker[]): Batch[] {
+    const ctx = this.#ctx;
+    try {
+      return this.#ports.transaction(() => {
+        const probes = claimProbes(ctx, this.#eachRow);
+        return assign(ctx, [...claimDue(ctx, this.#eachRow), ...probes], takers);
+      });
+    } catch (error) {
+      ctx.forgetClaims();
+      throw error;
+    }
+  }
+
+  /** Runs one row's work in a transaction of its own, inside a group. */
+  readonly #eachRow: EachRow = (id, work) => {
+    const changes: (() => void)[] = [];
+    try {
+      const value = this.#ports.transaction(() => work({ after: (change) => changes.push(change) }));
+      for (const change of changes) change();
+      return value;
+    } catch (error) {
+      if (isPlatformError(error)) throw error;
+      if (!buryPoisoned(this.#ctx, error)) this.#ctx.log("row.failed", { task: id, error: String(error) });
+      return "failed";
+    }
+  };
+
+  async #handOver(batch: Batch): Promise<void> {
+    const refused = await handOver(batch, () => this.#ports.runner(batch.runner));
+    if (refused.length === 0) return;
+    await this.#group.run(() => {
+      const now = this.#ctx.now();
+      this.#ctx.flights.noteFull(batch.runner, now + FULL_MS);
+      for (const grant of refused) {
+        this.#eachRow(grant.id, (tx) => takeBack(this.#ctx, tx, grant, now + TAKE_BACK_MS));
+      }
+    });
+  }
+}

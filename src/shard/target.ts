@@ -1,0 +1,139 @@
+import { NO_STRETCH, type QueueStretch } from "../core/adaptive.ts";
+import type { CallEffect } from "../core/breaker-outcome.ts";
+import type { Outcome } from "../core/classify.ts";
+import {
+  isFalling,
+  type Limit,
+  limitInForce,
+  noteOverload,
+  noteSuccess,
+  noteUse,
+  startLimit,
+} from "../core/limit.ts";
+import { type Load, loadFactor, NO_LOAD, noteLoad, slowness, toldLoad } from "../core/load.ts";
+import { type LocalBreaker, newLocalBreaker } from "../core/local-breaker.ts";
+import type { QueueConfig } from "../core/messages.ts";
+import { type Ramp, rampAfter, rampedLimit, startRamp } from "../core/ramp.ts";
+import { budgetLeft, noteAttempt, noteResult, type RetryBudget, startBudget } from "../core/retry-budget.ts";
+import type { ErrorType } from "../schema/task.ts";
+import { type KeptTarget, NOTHING_KEPT } from "./kept-targets.ts";
+
+/** What a shard knows of one target: memory, but for what its row of `targets` says. */
+export interface Target {
+  key: string;
+  local: LocalBreaker;
+  /** It has a row of its own. */
+  onDisk: boolean;
+  /** The row whose call is the probe under way; null: none is. */
+  probing: string | null;
+  /** The target asked for no calls until then (Retry-After); 0: it did not. */
+  heldUntil: number;
+  limit: Limit;
+  ramp: Ramp | null;
+  budget: RetryBudget;
+  load: Load;
+  stretch: QueueStretch;
+  /** Attempts and deliveries let go since memory began. */
+  calls: number;
+  usedAt: number;
+  /** When its queue's operators were told last that it is gone; 0: never. */
+  goneToldAt: number;
+}
+
+/** A call that has ended. */
+export interface EndedCall {
+  outcome: Outcome;
+  startedAt: number;
+  /** What it says of the target; null: nothing. */
+  effect: CallEffect | null;
+}
+
+const OVERLOAD: ReadonlySet<ErrorType> = new Set(["rate_limited", "timeout", "connect"]);
+
+/** A target that a shard meets for the first time, or again after it lost its memory. */
+export function newTarget(
+  key: string,
+  shard: string,
+  source: string,
+  shards: number,
+  kept: KeptTarget,
+): Target {
+  return {
+    key,
+    local: newLocalBreaker(shard, source, kept.breaker),
+    onDisk: kept !== NOTHING_KEPT,
+    probing: kept.probing,
+    heldUntil: kept.heldUntil,
+    limit: startLimit(shards),
+    ramp: null,
+    budget: startBudget(),
+    load: NO_LOAD,
+    stretch: NO_STRETCH,
+    calls: 0,
+    usedAt: 0,
+    goneToldAt: 0,
+  };
+}
+
+/** Calls at a time that the target may get from this shard; `cap` is what its slots allow. */
+export function allowedCalls(target: Target, settings: QueueConfig["settings"], cap: number): number {
+  const limit = settings.adaptive_concurrency ? limitInForce(target.limit, cap) : cap;
+  return rampedLimit(limit, target.ramp);
+}
+
+/** Retries that the target's budget allows now. */
+export function retriesLeft(target: Target, config: QueueConfig, now: number): number {
+  const { enabled, ratio, per_minute } = config.settings.retry_budget;
+  const settings = { enabled, ratio, perMinute: per_minute };
+  return budgetLeft(target.budget, settings, config.shards, isFalling(target.limit, now), now);
+}
+
+/** A call was let go: a first attempt, a retry, or (null) the delivery of a callback. */
+export function withCall(
+  target: Target,
+  isRetry: boolean | null,
+  inFlight: number,
+  cap: number,
+  now: number,
+): Target {
+  return {
+    ...target,
+    limit: noteUse(target.limit, inFlight, cap),
+    budget: isRetry === null ? target.budget : noteAttempt(target.budget, isRetry, now),
+    calls: target.calls + 1,
+    usedAt: now,
+  };
+}
+
+/** A call has ended: what it says of the target's limit, load and budget. While it is down, no limit is to be found. */
+export function withResult(target: Target, call: EndedCall, cap: number, now: number): Target {
+  const { outcome, startedAt, effect } = call;
+  if (effect === null) return target;
+  const { errorType, status, ok } = outcome;
+  const overloaded = !effect.ok && (status === 503 || (errorType !== null && OVERLOAD.has(errorType)));
+  const load = noteLoad(
+    target.load,
+    { told: toldLoad(outcome.headers), overloaded, ok, latencyMs: outcome.durationMs },
+    now,
+  );
+  const noted = { ...target, load, budget: noteResult(target.budget, effect.ok, now) };
+  if (target.local.breaker.state !== "closed") return noted;
+  if (overloaded) return { ...noted, limit: noteOverload(target.limit, startedAt, now) };
+  return ok ? { ...noted, limit: noteSuccess(target.limit, cap, slowness(load)) } : noted;
+}
+
+/** The breaker has closed: load comes back step by step to the limit of before, and old failures bind no budget. */
+export function withRamp(target: Target, settings: QueueConfig["settings"], cap: number): Target {
+  const goal = allowedCalls({ ...target, ramp: null }, settings, cap);
+  return { ...target, ramp: startRamp(goal), budget: startBudget() };
+}
+
+/** The ramp after a call that counts. */
+export function withRampStep(target: Target, ok: boolean): Target {
+  return target.ramp === null ? target : { ...target, ramp: rampAfter(target.ramp, ok) };
+}
+
+/** The target's load factor, 0 to 1. */
+export function loadOf(target: Target, now: number): number {
+  return loadFactor(target.load, now);
+}

@@ -1,0 +1,278 @@
+import { stretchAt } from "../core/adaptive.ts";
+import type { Breaker } from "../core/breaker.ts";
+import { type CallEffect, effectOf } from "../core/breaker-outcome.ts";
+import { type BreakerPolicy, breakerPolicy } from "../core/breaker-policy.ts";
+import type { Outcome } from "../core/classify.ts";
+import { retryLane, targetOfLane } from "../core/lane.ts";
+import {
+  adopt,
+  beginProbe,
+  countCall,
+  goAlone,
+  type LocalBreaker,
+  type LocalContext,
+  type LocalStep,
+  mayCall,
+  probeEnded,
+  reportTaken,
+} from "../core/local-breaker.ts";
+import type { BreakerSync } from "../core/messages.ts";
+import type { ShardContext } from "./context.ts";
+import type { Flight } from "./flights.ts";
+import { inFlightOf, lanesOf } from "./gate.ts";
+import type { Tx } from "./group-commit.ts";
+import { type KeptTarget, NOTHING_KEPT, readKept, writeKept } from "./kept-targets.ts";
+import { loadOf, newTarget, type Target, withCall, withRamp, withRampStep, withResult } from "./target.ts";
+
+/** Targets called within this time are listed. */
+const RECENT_MS = 3_600_000;
+/** Targets kept in memory; beyond, those without trouble that were called longest ago go, so many at once. */
+const MAX_KNOWN = 20_000;
+const FORGET_AT_ONCE = 2_000;
+/** Calls after which a shard tells a target's Breaker object that it is there; trouble makes it do so at once. */
+const KNOWN_AFTER_CALLS = 20;
+
+/** A call that has ended, for what it says of its target. */
+export interface TargetCall {
+  key: string;
+  outcome: Outcome;
+  startedAt: number;
+  timeoutMs: number;
+  queueTimeoutMs: number;
+  /** The most that a Retry-After holds the target. */
+  maxHoldMs: number;
+  /** Its flight, where that is known. */
+  flight: Flight | undefined;
+}
+
+/** What this shard knows of all its targets. Memory, but for a row for each that may not be called. */
+export class Targets {
+  readonly #ctx: ShardContext;
+  readonly #byKey = new Map<string, Target>();
+  readonly #kept: Map<string, KeptTarget>;
+  /** Targets for which it has to be thought over when their Breaker object is told or asked next. */
+  readonly #changed: Set<string>;
+  /** Targets whose half-open breaker lets this shard make a call that it has not made yet. */
+  readonly #leased: Set<string>;
+  /** Results of probes that the Breaker object has not been told yet. */
+  readonly probed = new Map<string, NonNullable<BreakerSync["probed"]>>();
+  readonly #source: string;
+  #policy: { of: object; policy: BreakerPolicy } | null = null;
+  #mostKnown = MAX_KNOWN;
+
+  constructor(ctx: ShardContext) {
+    this.#ctx = ctx;
+    this.#source = `${ctx.name}@${ctx.now()}`;
+    this.#kept = readKept(ctx.sql, ctx.now());
+    const down = [...this.#kept].filter(([, { breaker }]) => breaker !== null).map(([key]) => key);
+    this.#changed = new Set(down);
+    this.#leased = new Set(down);
+  }
+
+  get policy(): BreakerPolicy {
+    const settings = this.#ctx.queue.settings.breaker;
+    if (this.#policy?.of !== settings) this.#policy = { of: settings, policy: breakerPolicy(settings) };
+    return this.#policy.policy;
+  }
+
+  get(key: string): Target {
+    const known = this.#byKey.get(key);
+    if (known !== undefined) return known;
+    const { name, queue } = this.#ctx;
+    const target = newTarget(key, name, this.#source, queue.shards, this.#kept.get(key) ?? NOTHING_KEPT);
+    this.#kept.delete(key);
+    this.#byKey.set(key, target);
+    if (this.#byKey.size > this.#mostKnown) this.#forget();
+    return target;
+  }
+
+  /** The probe lease that a row's call was under way for when the object stopped; null: none. */
+  keptProbe(key: string, id: string): number | null {
+    const kept = this.#kept.get(key);
+    return kept?.probing === id ? (kept.breaker?.usedLease ?? null) : null;
+  }
+
+  /** The targets that are not closed, and those called lately, the last ones first. */
+  recent(limit: number): Target[] {
+    const since = this.#ctx.now() - RECENT_MS;
+    for (const key of this.#kept.keys()) this.get(key);
+    const isDown = ({ local }: Target) => local.breaker.state !== "closed";
+    return [...this.#byKey.values()]
+      .filter((target) => isDown(target) || target.usedAt >= since)
+      .sort((a, b) => Number(isDown(b)) - Number(isDown(a)) || b.usedAt - a.usedAt)
+      .slice(0, limit);
+  }
+
+  /** The targets that this shard may make a probe's call to now. */
+  leased(): Target[] {
+    const { now } = this.#context;
+    const targets = [...this.#leased].map((key) => this.get(key));
+    for (const { key, local } of targets)
+      if (mayCall(local, this.policy, now) !== "probe") this.#leased.delete(key);
+    return targets.filter(({ key }) => this.#leased.has(key));
+  }
+
+  /** The targets that changed since this was asked last, so that their Breaker object may have to be told or asked. */
+  takeChanged(): Target[] {
+    const changed = [...this.#changed].map((key) => this.get(key));
+    this.#changed.clear();
+    return changed;
+  }
+
+  /** The queue's operators were told just now that the target is gone. */
+  noteGoneTold(key: string): void {
+    this.#byKey.set(key, { ...this.get(key), goneToldAt: this.#ctx.now() });
+  }
+
+  /** Rows wait for the target's breaker. */
+  noteParked(key: string): void {
+    this.#changed.add(key);
+  }
+
+  /** The queue's settings are others: what follows from them is thought over. */
+  noteSettings(): void {
+    for (const key of this.#kept.keys()) this.get(key);
+    for (const { key, local } of this.#byKey.values())
+      if (local.breaker.state !== "closed") this.#changed.add(key);
+    this.#ctx.lanes.wakeAll();
+  }
+
+  /** A grant was given out, and its flight counted. */
+  granted(flight: Flight): void {
+    if (flight.kind === "probe") return;
+    const ctx = this.#ctx;
+    const key = targetOfLane(flight.lane);
+    const isRetry = flight.kind === "attempt" ? flight.retry : null;
+    const target = withCall(this.get(key), isRetry, inFlightOf(ctx, key), ctx.capacity, ctx.now());
+    this.#byKey.set(key, target);
+    if (target.calls === KNOWN_AFTER_CALLS && target.local.toldVersion === 0) this.#changed.add(key);
+  }
+
+  /** A row's call, or (null) one to the readiness URL, is made under the probe lease. */
+  probing(tx: Tx, key: string, id: string | null): void {
+    const target = this.get(key);
+    const begun = { ...target, local: beginProbe(target.local), probing: id };
+    const onDisk = writeKept(this.#ctx.sql, begun, this.#ctx.now());
+    tx.after(() => {
+      this.#byKey.set(key, { ...this.get(key), local: begun.local, probing: id, onDisk });
+      this.#leased.delete(key);
+    });
+  }
+
+  /** A call has ended: counts it, and writes what must outlive memory. True where other calls may go now than before. */
+  ended(tx: Tx, call: TargetCall): boolean {
+    const { key, outcome, startedAt, timeoutMs, queueTimeoutMs } = call;
+    const { now, policy } = this.#context;
+    const before = this.get(key);
+    const effect = effectOf(outcome, { timeoutMs, queueTimeoutMs }, policy.slowFraction);
+    let target = withResult(before, { outcome, startedAt, effect }, this.#ctx.capacity, now);
+    if (effect !== null) target = withRampStep(target, effect.ok);
+    const asked = outcome.errorType === "rate_limited" ? outcome.retryAfterMs : null;
+    if (asked !== null)
+      target = { ...target, heldUntil: Math.max(target.heldUntil, now + Math.min(asked, call.maxHoldMs)) };
+    const probe = call.flight?.probe ?? null;
+    const step =
+      probe === null
+        ? countCall(target.local, effect, startedAt, this.#context)
+        : probeEnded(target.local, probe, effect, this.#context);
+    const probing = probe === null ? target.probing : null;
+    const held = target.heldUntil !== before.heldUntil;
+    this.#store(tx, { ...target, local: step.local, probing }, step, held);
+    tx.after(() => {
+      if (probe !== null) this.probed.set(key, { lease: probe, ok: effect?.ok ?? null });
+      if (probe !== null || (effect !== null && (!effect.ok || effect.slow))) this.#changed.add(key);
+    });
+    return step.moved || held;
+  }
+
+  /** A probe has ended that was no row's call; `ok` null: it was not made, or says nothing, and its lease goes back. */
+  probeEnded(tx: Tx, key: string, lease: number, ok: boolean | null): void {
+    const target = this.get(key);
+    const effect: CallEffect | null = ok === null ? null : { ok, slow: false, reach: "reached" };
+    const step = probeEnded(target.local, lease, effect, this.#context);
+    this.#store(tx, { ...target, local: step.local, probing: null }, step, false);
+    tx.after(() => {
+      this.probed.set(key, { lease, ok });
+      this.#changed.add(key);
+    });
+  }
+
+  /** The Breaker object tells what holds, without being asked. */
+  told(tx: Tx, key: string, breaker: Breaker): void {
+    const target = this.get(key);
+    const step = adopt(target.local, breaker, "push", this.#context);
+    this.#store(tx, { ...target, local: step.local }, step, false);
+    tx.after(() => this.#changed.add(key));
+  }
+
+  /** The Breaker object answers a question that was asked while `asked` was all that was known here. */
+  answered(tx: Tx, breaker: Breaker, { probed, report }: BreakerSync, asked: Target): void {
+    const { key } = asked;
+    const target = this.get(key);
+    const local = report === null ? target.local : reportTaken(target.local, report);
+    // It does not know yet why this shard has gone another way meanwhile, and is asked again at once.
+    const step = hasMovedAlone(local, asked.local)
+      ? { local, moved: false, ramp: false }
+      : adopt(local, breaker, "answer", this.#context);
+    this.#store(tx, { ...target, local: step.local }, step, false);
+    tx.after(() => {
+      if (probed !== null && this.probed.get(key)?.lease === probed.lease) this.probed.delete(key);
+      this.#changed.add(key);
+    });
+  }
+
+  /** The Breaker object cannot be reached: the shard goes on alone, and would give itself a probe for so long. */
+  alone(tx: Tx, key: string, leaseMs: number): void {
+    const target = this.get(key);
+    const step = goAlone(target.local, leaseMs, this.#context);
+    this.#store(tx, { ...target, local: step.local }, step, false);
+    tx.after(() => this.#changed.add(key));
+  }
+
+  /** What a retry's wait may depend on: the target's load, and how many tasks wait for it. */
+  situation(key: string): { loadFactor: number; stretch: Target["stretch"] } {
+    const { queue, laneRows } = this.#ctx;
+    const { now } = this.#context;
+    const target = this.get(key);
+    const waiting = laneRows.countWaiting([key, retryLane(key)], 101) * queue.shards;
+    const stretch = stretchAt(target.stretch, waiting, now);
+    if (stretch !== target.stretch) this.#byKey.set(key, { ...target, stretch });
+    return { loadFactor: loadOf(target, now), stretch };
+  }
+
+  get #context(): LocalContext {
+    return { now: this.#ctx.now(), policy: this.policy, random: this.#ctx.random };
+  }
+
+  /** Writes what a step made of a target, where it must outlive memory, and lets its lanes have their turns. */
+  #store(tx: Tx, stepped: Target, { moved, ramp }: LocalStep, held: boolean): void {
+    const ctx = this.#ctx;
+    const probing = stepped.local.breaker.state === "half_open" ? stepped.probing : null;
+    const target = { ...stepped, probing };
+    const onDisk = moved || held ? writeKept(ctx.sql, target, ctx.now()) : target.onDisk;
+    const stored = ramp ? withRamp(target, ctx.queue.settings, ctx.capacity) : target;
+    tx.after(() => {
+      // What is noted beside may have been noted since.
+      const { stretch, goneToldAt } = this.get(target.key);
+      this.#byKey.set(target.key, { ...stored, onDisk, stretch, goneToldAt });
+      if (!moved && !held) return;
+      if (mayCall(target.local, this.policy, ctx.now()) === "probe") this.#leased.add(target.key);
+      for (const lane of lanesOf(target.key)) ctx.lanes.wake(lane);
+    });
+  }
+
+  #forget(): void {
+    const { now } = this.#context;
+    const idle = [...this.#byKey.values()]
+      .filter(({ local, heldUntil }) => local.breaker.state === "closed" && heldUntil <= now)
+      .filter(({ key }) => !this.#changed.has(key) && !this.probed.has(key))
+      .sort((a, b) => a.usedAt - b.usedAt);
+    for (const { key } of idle.slice(0, FORGET_AT_ONCE)) this.#byKey.delete(key);
+    this.#mostKnown = Math.max(MAX_KNOWN, this.#byKey.size + FORGET_AT_ONCE);
+  }
+}
+
+/** The shard has changed the target's state by itself since, and was not told another one. */
+function hasMovedAlone(now: LocalBreaker, before: LocalBreaker): boolean {
+  return now.toldVersion === before.toldVersion && now.breaker.version !== before.breaker.version;
+}

@@ -1,0 +1,53 @@
+import { describe, expect, test } from "vitest";
+import { type CallEffect, effectOf } from "../../src/core/breaker-outcome.ts";
+import { ERROR_TYPES, type ErrorType } from "../../src/schema/task.ts";
+
+const TIMEOUTS = { timeoutMs: 20_000, queueTimeoutMs: 20_000 };
+const effect = (errorType: ErrorType | null, over: Partial<typeof TIMEOUTS & { durationMs: number }> = {}) =>
+  effectOf({ errorType, durationMs: over.durationMs ?? 10 }, { ...TIMEOUTS, ...over }, 0.8);
+
+const EXPECTED: Record<ErrorType, CallEffect["reach"] | "works" | "nothing"> = {
+  timeout: "unknown",
+  network: "unknown",
+  dns: "unreached",
+  connect: "unreached",
+  tls: "unreached",
+  reset: "reached",
+  server_error: "reached",
+  rate_limited: "reached",
+  not_ready: "works",
+  conflict: "works",
+  auth: "works",
+  client_error: "works",
+  gone: "works",
+  redirect: "works",
+  interrupted: "nothing",
+  invalid_request: "nothing",
+};
+
+describe("effectOf", () => {
+  test.each(ERROR_TYPES)("sorts %s", (errorType) => {
+    const expected = EXPECTED[errorType];
+    if (expected === "nothing") expect(effect(errorType)).toBeNull();
+    else if (expected === "works")
+      expect(effect(errorType)).toEqual({ ok: true, slow: false, reach: "reached" });
+    else expect(effect(errorType)).toEqual({ ok: false, slow: false, reach: expected });
+  });
+
+  test("counts a success", () => {
+    expect(effect(null)).toEqual({ ok: true, slow: false, reach: "reached" });
+  });
+
+  test("does not count a timeout shorter than the queue's own", () => {
+    expect(effect("timeout", { timeoutMs: 1 })).toBeNull();
+    expect(effect("server_error", { timeoutMs: 1 })).not.toBeNull();
+  });
+
+  test("calls slow what took more than the fraction of the longer timeout", () => {
+    expect(effect(null, { durationMs: 16_000 })?.slow).toBe(false);
+    expect(effect(null, { durationMs: 16_001 })?.slow).toBe(true);
+    expect(effect("server_error", { durationMs: 16_001 })?.slow).toBe(true);
+    expect(effect(null, { durationMs: 900, timeoutMs: 1_000 })?.slow).toBe(false);
+    expect(effect(null, { durationMs: 16_001, timeoutMs: 60_000 })?.slow).toBe(false);
+  });
+});

@@ -1,11 +1,13 @@
 import { Hono } from "hono";
 import type { BreakerPort } from "../core/messages.ts";
+import { shardName } from "../core/queue-shards.ts";
 import { BreakerOperation, type BreakerView } from "../schema/breaker.ts";
 import { MAX_SETTINGS_BYTES } from "../schema/limits.ts";
-import { type AppContext, type AppEnv, callBreaker } from "./app-env.ts";
+import { type AppContext, type AppEnv, callBreaker, callShard } from "./app-env.ts";
 import { AppError } from "./app-error.ts";
 import { needs } from "./auth.ts";
 import { BreakerQuery, BreakersQuery, type ShownBreaker } from "./breaker-query.ts";
+import { cachedQueues } from "./catalog-cache.ts";
 import { type BreakerPlace, findBreaker, noBreaker } from "./find-breaker.ts";
 import { listBreakers, usesBreaker } from "./list-breakers.ts";
 import { parse } from "./parse.ts";
@@ -29,7 +31,7 @@ breakers.get("/v1/breakers/:key", needs("read"), async (c) => {
 
 breakers.post("/v1/breakers/:key/isolate", needs("operate"), (c) => {
   // Also where nobody has called the target yet: the first call may be the one that must not be made.
-  return operate(c, c.req.param("key"), async (breaker, reason, by) => breaker.isolate(reason, by));
+  return operate(c, c.req.param("key"), async (breaker, reason, by) => breaker.isolate(reason, by), tellAll);
 });
 
 breakers.post("/v1/breakers/:key/reset", needs("operate"), (c) => {
@@ -42,6 +44,7 @@ async function operate(
   c: AppContext,
   key: string,
   operation: (breaker: BreakerPort, reason: string, by: string) => Promise<BreakerView | null>,
+  then: (c: AppContext, place: BreakerPlace) => Promise<unknown> = async () => undefined,
 ): Promise<Response> {
   const place = await placeOf(c, key);
   if (place.queue === null) needAdminOfAll(c, place.key);
@@ -49,7 +52,20 @@ async function operate(
   const { id } = c.get("caller");
   const view = await callBreaker(c.env, place.name, (breaker) => operation(breaker, reason, id));
   if (view === null) throw noBreaker(place.key);
+  await then(c, place);
   return c.json(shown(place, view));
+}
+
+/**
+ * The breaker tells the shards that have told it of themselves. All others have to ask: those that never called the
+ * target, or not often. One that gives no answer asks when its next call fails.
+ */
+async function tellAll(c: AppContext, { key, queue }: BreakerPlace): Promise<void> {
+  const queues = queue === null ? await cachedQueues(c.env) : [queue];
+  const names = queues.flatMap(({ ref, shards }) =>
+    Array.from({ length: shards }, (_, i) => shardName(ref, i)),
+  );
+  await Promise.allSettled(names.map((name) => callShard(c.env, name, (shard) => shard.askBreaker(key))));
 }
 
 function placeOf(c: AppContext, key: string): Promise<BreakerPlace> {

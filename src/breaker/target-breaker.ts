@@ -87,10 +87,12 @@ export class TargetBreaker {
   /** Takes in what a shard tells; answers with the state that holds now, the shard's probe lease in it. */
   sync(message: BreakerSync): Breaker {
     const { key, shard, report, probed } = message;
+    let isNewQueue = false;
     const policy = breakerPolicy(message.settings);
     const turn = this.#take(key, shard, (turn) => {
       const { now, shards } = turn;
       const { random } = this.#ports;
+      isNewQueue = !shards.all().some(({ queueRef }) => queueRef === message.queueRef);
       shards.heard(message);
       if (probed !== null)
         follow(turn, settleProbe(turn.breaker, probed.lease, probed.ok, policy, now, random));
@@ -98,7 +100,19 @@ export class TargetBreaker {
       turn.counts = dropOld(mergeReport(turn.counts, report), now - shards.windowMs);
       follow(turn, onCounts(turn.breaker, turn.counts, policy, now, random));
     });
+    if (isNewQueue) this.#announceLate(turn, shard);
     return turn.breaker;
+  }
+
+  /** A queue that meets an outage that others have found hears of it too: its operators were told of nothing yet. */
+  #announceLate({ key, breaker, audits }: Turn, shard: string): void {
+    const isOutage = breaker.state === "open" || breaker.state === "half_open";
+    if (!isOutage || audits.some(isForOperators)) return;
+    const opened = this.#rows.audit().find(isForOperators);
+    if (opened === undefined) return;
+    const telling = this.#ports.shard(shard).breakerChanged(key, breaker, opened);
+    // The shard has its answer already; should this be lost, nothing but the message is.
+    this.#ports.keepAlive(telling.catch(() => undefined));
   }
 
   /** An open breaker is half open from its `until` on, a probe that lapsed goes to another. Harmless at any time. */

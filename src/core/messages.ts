@@ -247,6 +247,8 @@ export interface BreakerShardPort {
    * for all shards of the queue.
    */
   breakerChanged(key: string, breaker: Breaker, announce: BreakerAudit | null): Promise<void>;
+  /** The shard asks the target's Breaker object what holds, and is told of changes from then on. */
+  askBreaker(key: string): Promise<void>;
   /** The targets that are not closed, and those called within the last hour; at most `limit`. */
   targets(limit: number): Promise<TargetSummary[]>;
 }

@@ -108,11 +108,15 @@ export class BreakerSyncs {
     const { endedAt, notBefore, failures, parked } = last;
     if (!targets.policy.enabled || (!isDown && failures >= MOST_TRIES)) {
       targets.probed.delete(key);
+      targets.unsure.delete(key);
       return null;
     }
     const isNews = parked !== "firsts" && this.#parked(key) !== parked;
     const askAt = isDown && hasParked(this.#ctx, key) ? (isNews ? now : this.#askAt(local, endedAt)) : null;
-    const report = local.toldVersion === 0 ? now : reportAt(local, { now, policy: targets.policy });
+    const report =
+      local.toldVersion === 0 || targets.unsure.has(key)
+        ? now
+        : reportAt(local, { now, policy: targets.policy });
     const pause = failures === 0 ? endedAt + PAUSE_MS : notBefore;
     const probed = targets.probed.get(key);
     return earliest([
@@ -136,6 +140,7 @@ export class BreakerSyncs {
       const parked = message.parked === null ? "none" : this.#parked(key);
       const breaker = await this.#ports.breaker(breakerOf(this.#ctx, key)).sync(message);
       await this.#group.run((tx) => {
+        this.#ctx.targets.unsure.delete(key);
         this.#ended(key, { waitMs: REPORT_EVERY_MS, failures: 0, parked });
         this.#ctx.targets.answered(tx, breaker, message, target);
       });

@@ -63,6 +63,10 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
     return this.#shard.breakerChanged(key, breaker, announce);
   }
 
+  askBreaker(key: string): Promise<void> {
+    return this.#shard.askBreaker(key);
+  }
+
   targets(limit: number): Promise<TargetSummary[]> {
     return this.#shard.targets(limit);
   }

@@ -93,6 +93,11 @@ export class Shard implements ShardApi {
     });
   }
 
+  async askBreaker(key: string): Promise<void> {
+    if (!(await this.#hasSettings())) return;
+    await this.#run(() => this.ctx.targets.noteUnsure(key));
+  }
+
   async targets(limit: number): Promise<TargetSummary[]> {
     if (!(await this.#hasSettings())) return [];
     return this.#run(() => this.ctx.targets.recent(limit).map((target) => targetSummary(this.ctx, target)));

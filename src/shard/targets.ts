@@ -56,6 +56,8 @@ export class Targets {
   readonly #leased: Set<string>;
   /** Results of probes that the Breaker object has not been told yet. */
   readonly probed = new Map<string, NonNullable<BreakerSync["probed"]>>();
+  /** Targets about which the Breaker object is to be asked now. */
+  readonly unsure = new Set<string>();
   readonly #source: string;
   #policy: { of: object; policy: BreakerPolicy } | null = null;
   #mostKnown = MAX_KNOWN;
@@ -122,6 +124,12 @@ export class Targets {
   /** The queue's operators were told just now that the target is gone. */
   noteGoneTold(key: string): void {
     this.#byKey.set(key, { ...this.get(key), goneToldAt: this.#ctx.now() });
+  }
+
+  /** Its Breaker object is to be asked about the target now, whatever is known here. */
+  noteUnsure(key: string): void {
+    this.unsure.add(key);
+    this.#changed.add(key);
   }
 
   /** Rows wait for the target's breaker. */

@@ -302,6 +302,17 @@ describe("operators' events", () => {
     expect(closed.find(({ announce }) => announce)?.announce).toMatchObject({ from: "open", to: "closed" });
   });
 
+  test("go to a queue, once, that meets an outage which others have found", async () => {
+    await trip("q1-0");
+    expect(announcersOf(await world.taken())).toEqual(["q1-0"]);
+    world.breaker.sync(buildSync("q2-0"));
+    const late = await world.taken();
+    expect(announcersOf(late)).toEqual(["q2-0"]);
+    expect(late[0]?.announce).toMatchObject({ from: "closed", to: "open" });
+    world.breaker.sync(buildSync("q2-1"));
+    expect(announcersOf(await world.taken())).toEqual([]);
+  });
+
   test("go to the next shard of a queue where one is away", async () => {
     world.away.add("q1-0").add("q1-1");
     await trip("q1-0", "q1-1", "q1-2", "q1-3");

@@ -81,6 +81,7 @@ export class BreakerHost {
 
   async isolate(name: string, reason = "an operator said so"): Promise<void> {
     this.#hosted(name).breaker.isolate(name, reason, "key-1");
+    for (const { shard } of this.shards) await shard.askBreaker(keyOfBreaker(name));
     await this.settled();
   }
 

@@ -21,14 +21,24 @@ let origin: string;
 /** What shards say of their targets, by the shard's name. */
 const targets = new Map<string, TargetSummary[]>();
 
+/** Which shards were told to ask their Breaker object, and about which target. */
+const asked: [string, string][] = [];
+
 beforeEach(() => {
   origin = `https://t${++count}.example.com`;
   targets.clear();
+  asked.length = 0;
   vi.spyOn(QueueShard.prototype, "targets").mockImplementation(async function (this: QueueShard) {
     const name = (this as unknown as { ctx: DurableObjectState }).ctx.id.name ?? "";
     return targets.get(name) ?? [];
   });
   vi.spyOn(QueueShard.prototype, "breakerChanged").mockResolvedValue();
+  vi.spyOn(QueueShard.prototype, "askBreaker").mockImplementation(async function (
+    this: QueueShard,
+    key: string,
+  ) {
+    asked.push([(this as unknown as { ctx: DurableObjectState }).ctx.id.name ?? "", key]);
+  });
 });
 
 afterEach(() => {
@@ -180,6 +190,7 @@ describe("GET /v1/breakers/{key}", () => {
     await use(await makeQueue("one-b"), origin);
     await call("POST", `${pathOf(origin)}/isolate`, { body: { reason: "moving" } });
     targets.clear();
+    asked.length = 0;
     expect(await list()).toEqual([]);
     expect((await callJson("GET", pathOf(origin))).json).toMatchObject({ state: "isolated" });
   });
@@ -252,6 +263,15 @@ describe("POST /v1/breakers/{key}/isolate and /reset", () => {
     const { breakerChanged } = QueueShard.prototype;
     await vi.waitFor(() => expect(breakerChanged).toHaveBeenCalledTimes(2));
     expect(breakerChanged).toHaveBeenCalledWith(origin, expect.objectContaining({ state: "isolated" }), null);
+  });
+
+  test("make all other shards ask, also those that have never called the target", async () => {
+    const refs = [await makeQueue("operate-d"), await makeQueue("operate-e", { share: "queue" })];
+    await isolate(origin);
+    expect(asked).toEqual(expect.arrayContaining(refs.map((ref) => [`q${ref}-0`, origin])));
+    asked.length = 0;
+    await callProblem("POST", `${pathOf(origin)}/isolate?queue=operate-e`, { body: { reason: "moving" } });
+    expect(asked).toEqual([[`q${refs[1]}-0`, origin]]);
   });
 
   test("reset no breaker that is not there", async () => {

@@ -250,7 +250,7 @@ describe("an operator", () => {
     ]);
   });
 
-  test("isolates a target before its first call; each shard finds out within its first calls", async () => {
+  test("isolates a target before its first call", async () => {
     const target = await ownTarget();
     const queue = await world.makeQueue();
     const path = `/v1/breakers/${encodeURIComponent(target.url)}`;
@@ -263,10 +263,7 @@ describe("an operator", () => {
     await ask(world.server, "POST", `${path}/reset`, { body: { reason: "now" } });
     await eventually("all are delivered", () => finalCounts(queue));
 
-    process.stdout.write(`${400 - parked.parked} calls of an isolated target that was new to four shards\n`);
-    expect(parked.state).toBe("isolated");
-    // 20 calls of each of four shards, and those that are under way by then.
-    expect(400 - parked.parked).toBeLessThanOrEqual(4 * 40);
+    expect(parked).toMatchObject({ state: "isolated", parked: 400 });
     expect(target.callCount).toBe(400);
   });
 });

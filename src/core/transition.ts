@@ -251,6 +251,11 @@ export function isEventId(id: string): boolean {
   return id.endsWith(EVENT_SUFFIX);
 }
 
+/** True for a task's own row, false for one that only delivers: an ended round, or an operator event. */
+export function isTaskRow(id: string): boolean {
+  return ownerId(id) === id;
+}
+
 /** The task that a row belongs to: its own id, or that of the task whose ended round it keeps. */
 export function ownerId(id: string): string {
   const end = id.indexOf("~");

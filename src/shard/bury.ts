@@ -1,5 +1,5 @@
 import { isFinal, type Task } from "../core/task.ts";
-import { ownerId } from "../core/transition.ts";
+import { isTaskRow } from "../core/transition.ts";
 import type { ShardContext } from "./context.ts";
 import { PoisonedRowError } from "./rows.ts";
 
@@ -13,7 +13,7 @@ export function buryPoisoned(ctx: ShardContext, error: unknown): boolean {
   const { id } = error;
   const before = ctx.rows.stateOf(id);
   ctx.rows.bury(id, now);
-  if (before !== null && !isFinal(before) && ownerId(id) === id) wantCallback(ctx, ctx.rows.read(id));
+  if (before !== null && !isFinal(before) && isTaskRow(id)) wantCallback(ctx, ctx.rows.read(id));
   ctx.flights.remove(id);
   ctx.forgetCounts();
   if (ctx.config !== null) ctx.notePrune(now + ctx.retentionOf("failed"));

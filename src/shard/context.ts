@@ -5,7 +5,7 @@ import { type Policy, resolveCallbackPolicy, resolvePolicy } from "../core/polic
 import { shareOf } from "../core/queue-shards.ts";
 import type { SqlPort } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
-import type { TransitionContext } from "../core/transition.ts";
+import { isTaskRow, type TransitionContext } from "../core/transition.ts";
 import type { TaskState } from "../schema/task.ts";
 import { Flights, PROBE_LANE } from "./flights.ts";
 import { type Gate, gateOf } from "./gate.ts";
@@ -35,7 +35,7 @@ export class ShardContext {
   /** Null until the first submit or configure. */
   config: QueueConfig | null = null;
   closed = false;
-  /** No edge-first lease is held by a task with a lower id. */
+  /** No lease that `flights` does not list is held by a task with a lower id. */
   watermark = "";
   /** When the first row may be pruned, at the earliest; null: none is final. */
   pruneAt: number | null = null;
@@ -153,7 +153,7 @@ export class ShardContext {
     this.flights.noteTask(task);
     if (task.lane !== null) this.lanes.note(task.lane, task.dueAt);
     if (task.finalizedAt !== null) this.notePrune(task.finalizedAt + this.retentionOf(task.state));
-    if (this.#counts === null || task.id.includes("~")) return;
+    if (this.#counts === null || !isTaskRow(task.id)) return;
     if (stateBefore !== null) this.#counts[stateBefore]--;
     this.#counts[task.state]++;
   }

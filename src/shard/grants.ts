@@ -1,12 +1,12 @@
 import { callbackBody, messageId } from "../callback/payload.ts";
-import { attemptRequest, callbackRequest } from "../core/call-request.ts";
+import { attemptRequest, callbackRequest, probeRequest } from "../core/call-request.ts";
 import { DEFAULT_CALLBACK_TIMEOUT_MS } from "../core/callback-settings.ts";
 import { deliver } from "../core/deliver.ts";
 import type { CallRequest, Grant } from "../core/messages.ts";
 import { attemptsInRound, type Task } from "../core/task.ts";
 import { isEventId, ownerId, transition } from "../core/transition.ts";
 import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
-import { type Flight, keepTask } from "./flights.ts";
+import { type Flight, keepTask, PROBE_LANE } from "./flights.ts";
 
 /** A row that was admitted: what to write, and the grant to hand out. */
 export interface Admission {
@@ -37,6 +37,31 @@ export function letGo(ctx: ShardContext, flight: Flight): void {
   ctx.flights.add(flight);
   ctx.targets.granted(flight);
   if (flight.kind === "attempt") ctx.rate.take();
+}
+
+/** A probe's grant and flight: a GET that takes no slot and is no attempt. `number` counts the probes of this id. */
+export function probeAdmission(
+  ctx: ShardContext,
+  probe: { id: string; url: string; timeoutMs: number; lease: number; number: number },
+): Pick<Admission, "grant" | "flight"> {
+  const { id, lease, number } = probe;
+  const leaseMs = probe.timeoutMs + LEASE_MARGIN_MS;
+  const leaseUntil = ctx.now() + leaseMs;
+  const request = probeRequest(probe.url, probe.timeoutMs);
+  return {
+    grant: { kind: "probe", shard: ctx.name, id, round: 0, number, lease, leaseUntil, leaseMs, request },
+    flight: {
+      id,
+      kind: "probe",
+      lane: PROBE_LANE,
+      lease,
+      leaseUntil,
+      retry: false,
+      probe: null,
+      runner: null,
+      seq: null,
+    },
+  };
 }
 
 /** The grant of the lease that a row has in flight; for a repeated answer as well as for a first one. */

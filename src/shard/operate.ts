@@ -1,6 +1,6 @@
 import type { OperateAction, Refusal } from "../core/messages.ts";
 import type { Task } from "../core/task.ts";
-import { type TaskEvent, transition } from "../core/transition.ts";
+import { isTaskRow, type TaskEvent, transition } from "../core/transition.ts";
 import type { ShardContext } from "./context.ts";
 import type { Tx } from "./group-commit.ts";
 
@@ -12,7 +12,7 @@ export function operate(
   action: OperateAction,
   force: boolean,
 ): { ok: true; task: Task } | Refusal {
-  const task = id.includes("~") ? null : ctx.rows.read(id);
+  const task = isTaskRow(id) ? ctx.rows.read(id) : null;
   if (task === null) return { ok: false, code: "task_not_found", detail: `there is no task ${id}` };
   const result = transition(task, eventOf(ctx, task, action, force), ctx.transitionContext(task));
   if (!result.ok) return { ok: false, code: "invalid_state", detail: result.detail };

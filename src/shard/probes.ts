@@ -1,4 +1,3 @@
-import { probeRequest } from "../core/call-request.ts";
 import type { Grant, SettleAnswer, SettleMessage } from "../core/messages.ts";
 import type { SqlRow } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
@@ -6,8 +5,8 @@ import { transition } from "../core/transition.ts";
 import type { Probe } from "../schema/policy.ts";
 import { buryPoisoned } from "./bury.ts";
 import { type Claimed, type EachRow, FAILED_ROW_MS } from "./claim.ts";
-import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
-import { PROBE_LANE } from "./flights.ts";
+import type { ShardContext } from "./context.ts";
+import { probeAdmission } from "./grants.ts";
 import type { Tx } from "./group-commit.ts";
 import { probeKeyOf } from "./row-codec.ts";
 
@@ -106,27 +105,12 @@ function claimProbe(ctx: ShardContext, tx: Tx, key: string): Claimed | null {
 }
 
 function admitProbe(ctx: ShardContext, key: string, row: SqlRow): Claimed {
-  const probe = probeOf(key);
+  const { url, timeout } = probeOf(key);
   const lease = Number(row.lease) + 1;
-  const leaseMs = probe.timeout + LEASE_MARGIN_MS;
-  const leaseUntil = ctx.now() + leaseMs;
+  const admitted = probeAdmission(ctx, { id: key, url, timeoutMs: timeout, lease, number: lease });
+  const { leaseUntil } = admitted.grant;
   ctx.sql.exec("UPDATE probes SET lease = ?, lease_until = ? WHERE key = ?", lease, leaseUntil, key);
-  const request = probeRequest(probe.url, probe.timeout);
-  const grant = { id: key, round: 0, number: lease, lease, leaseUntil, leaseMs, request };
-  return {
-    grant: { kind: "probe", shard: ctx.name, ...grant },
-    flight: {
-      id: key,
-      kind: "probe",
-      lane: PROBE_LANE,
-      lease,
-      leaseUntil,
-      retry: false,
-      probe: null,
-      runner: null,
-      seq: null,
-    },
-  };
+  return admitted;
 }
 
 function noteResult(ctx: ShardContext, tx: Tx, row: SqlRow, ready: boolean): void {

@@ -1,4 +1,5 @@
 import { isFinal } from "../core/task.ts";
+import { isTaskRow } from "../core/transition.ts";
 import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { ShardContext } from "./context.ts";
@@ -57,7 +58,7 @@ function pruneSlice(
       continue;
     }
     ctx.rows.delete(String(row.id));
-    if (!String(row.id).includes("~")) tx.after(() => ctx.forgetCount(state));
+    if (isTaskRow(String(row.id))) tx.after(() => ctx.forgetCount(state));
   }
   const last = rows.length < SLICE ? null : String(rows.at(-1)?.id);
   if (last === null) endPass(ctx, tx, pass.nextAt, now);

@@ -1,9 +1,9 @@
-import { probeRequest } from "../core/call-request.ts";
-import type { Grant, SettleAnswer, SettleMessage } from "../core/messages.ts";
+import type { SettleAnswer, SettleMessage } from "../core/messages.ts";
 import type { Readiness } from "../schema/breaker.ts";
 import type { Claimed, EachRow } from "./claim.ts";
-import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
-import { type Flight, PROBE_LANE } from "./flights.ts";
+import type { ShardContext } from "./context.ts";
+import type { Flight } from "./flights.ts";
+import { probeAdmission } from "./grants.ts";
 import type { Tx } from "./group-commit.ts";
 import type { Target } from "./target.ts";
 
@@ -27,34 +27,10 @@ export function claimReadiness(
   eachRow: EachRow,
 ): Claimed | null {
   const id = PREFIX + key;
-  const leaseMs = readiness.timeout + LEASE_MARGIN_MS;
-  const leaseUntil = ctx.now() + leaseMs;
-  const lease = local.breaker.version;
-  const request = probeRequest(readiness.url, readiness.timeout);
-  const grant: Grant = {
-    kind: "probe",
-    shard: ctx.name,
-    id,
-    round: 0,
-    number: 1,
-    lease,
-    leaseUntil,
-    leaseMs,
-    request,
-  };
-  const flight: Flight = {
-    id,
-    kind: "probe",
-    lane: PROBE_LANE,
-    lease,
-    leaseUntil,
-    retry: false,
-    probe: null,
-    runner: null,
-    seq: null,
-  };
+  const { url, timeout: timeoutMs } = readiness;
+  const admitted = probeAdmission(ctx, { id, url, timeoutMs, lease: local.breaker.version, number: 1 });
   const begun = eachRow(id, (tx) => ctx.targets.probing(tx, key, null));
-  return begun === "failed" ? null : { grant, flight };
+  return begun === "failed" ? null : admitted;
 }
 
 /** The target whose readiness this call asks for; null where the id is of another kind of probe. */

@@ -2,7 +2,7 @@ import { taskIdFloor } from "../core/id.ts";
 import type { Grant, ListMessage } from "../core/messages.ts";
 import type { SqlPort, SqlRow } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
-import { keptRoundId, ownerId } from "../core/transition.ts";
+import { isTaskRow, keptRoundId, ownerId } from "../core/transition.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { Flight } from "./flights.ts";
 import { changingColumns, fixedColumns, isApart, rowToTask } from "./row-codec.ts";
@@ -68,8 +68,7 @@ export class Rows {
     const keyed = [key?.idempotencyKey ?? null, key?.requestHash ?? null];
     this.#sql.exec(INSERT, ...changingColumns(task), ...fixedColumns(task), ...keyed);
     // The row of an ended round reads its task's own.
-    if (isApart(task.call.body) && ownerId(task.id) === task.id)
-      this.#putBody(task.id, "request", task.call.body);
+    if (isApart(task.call.body) && isTaskRow(task.id)) this.#putBody(task.id, "request", task.call.body);
     this.#putResponse(task, null);
   }
 

@@ -4,7 +4,7 @@ import { deliver } from "../core/deliver.ts";
 import { targetOfLane } from "../core/lane.ts";
 import type { CallResult, Grant, SettleAnswer, SettleMessage } from "../core/messages.ts";
 import { attemptsInRound, type KeptResponse, type Task } from "../core/task.ts";
-import { ownerId, transition } from "../core/transition.ts";
+import { isTaskRow, transition } from "../core/transition.ts";
 import type { ShardContext } from "./context.ts";
 import { announceGone } from "./events.ts";
 import { gateOf } from "./gate.ts";
@@ -164,7 +164,7 @@ function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome,
   if (settled === null) throw new Error(`the callback of ${task.id} is not being delivered`);
   if (decision.do !== "succeed") logDelivery(ctx, settled);
   const over = settled.callback?.state === "delivered" || settled.callback?.state === "failed";
-  if (over && ownerId(task.id) !== task.id) ctx.rows.delete(task.id);
+  if (over && !isTaskRow(task.id)) ctx.rows.delete(task.id);
   else ctx.write(tx, { ...settled, settledLease }, task);
   tx.after(() => ctx.flights.remove(task.id));
 }

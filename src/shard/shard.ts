@@ -14,6 +14,7 @@ import type {
   TargetSummary,
   TaskAnswer,
 } from "../core/messages.ts";
+import { isTaskRow } from "../core/transition.ts";
 import { taskSummary, taskView } from "../core/view.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import { targetSummary } from "./breaker-sync.ts";
@@ -111,7 +112,7 @@ export class Shard implements ShardApi {
   async get(id: string): Promise<TaskAnswer> {
     if (!(await this.#hasSettings())) return notFound(id);
     return this.#run(() => {
-      const task = id.includes("~") ? null : this.ctx.rows.read(id);
+      const task = isTaskRow(id) ? this.ctx.rows.read(id) : null;
       return task === null ? notFound(id) : { ok: true, task: taskView(task, viewContext(this.ctx, task)) };
     });
   }

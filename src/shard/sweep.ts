@@ -72,8 +72,8 @@ function expireLane(ctx: ShardContext, lane: string, now: number, eachRow: EachR
 }
 
 /**
- * Moves the watermark up to the oldest edge-first lease, or to a minute ago: a restarted shard reads only rows
- * from there on to find edge-first leases. Written only when it has moved by a good part of a minute.
+ * Moves the watermark up to the oldest lease that no `flights` row lists, or to a minute ago: a restarted shard reads
+ * only rows from there on to find these. Written only when it has moved by a good part of a minute.
  */
 export function moveWatermark(ctx: ShardContext, tx: Tx): void {
   const now = ctx.now();

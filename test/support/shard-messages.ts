@@ -2,6 +2,7 @@ import { makeTaskId } from "../../src/core/id.ts";
 import type { CallResult, Grant, NewTask, QueueConfig, SettleMessage } from "../../src/core/messages.ts";
 import type { TaskCall } from "../../src/core/task.ts";
 import { QueueSettings, type QueueSettingsInput } from "../../src/schema/queue.ts";
+import { buildCall } from "./build-task.ts";
 
 /** The receiver of callbacks in tests. */
 export const HOOK = { url: "https://me.example.com/hook" };
@@ -27,21 +28,7 @@ export function buildNewTask(createdAt: number, overrides: TaskOverrides = {}): 
     requestHash: null,
     edge: true,
     ...rest,
-    call: {
-      url,
-      method: "POST",
-      headers: {},
-      body: null,
-      bodyEncoding: "utf8",
-      timeoutMs: null,
-      maxRedirects: 0,
-      retry: null,
-      labels: [],
-      metadata: {},
-      idempotencyKey: null,
-      traceparent: null,
-      ...call,
-    },
+    call: buildCall({ url, ...call }),
   };
 }
 

@@ -12,11 +12,14 @@ const TIE = 0.05;
 /** Nor are shares of errors this close. */
 const TIE_AT_LEAST = 0.001;
 
-/** Runs all strategies through a scenario, with the seeds 1 to `seeds`. */
-export function runAll(scenario: Scenario, strategies: readonly Strategy[], seeds: number): Results {
-  const seed = Array.from({ length: seeds }, (_, i) => i + 1);
+/** Runs all strategies through a scenario, once with each seed. */
+export function runAll(
+  scenario: Scenario,
+  strategies: readonly Strategy[],
+  seeds: readonly number[],
+): Results {
   return new Map(
-    strategies.map((strategy) => [strategy, seed.map((one) => runOnce(scenario, strategy, one))]),
+    strategies.map((strategy) => [strategy, seeds.map((seed) => runOnce(scenario, strategy, seed))]),
   );
 }
 

@@ -1,4 +1,9 @@
-import { BREAKER_BUCKET_MS, MAX_CONNECT_FAILURES, MAX_FAILURES_IN_A_ROW } from "../schema/breaker.ts";
+import {
+  BREAKER_BUCKET_MS,
+  BREAKER_BURST_MS,
+  MAX_CONNECT_FAILURES,
+  MAX_FAILURES_IN_A_ROW,
+} from "../schema/breaker.ts";
 import type { CallEffect } from "./breaker-outcome.ts";
 
 /** Calls by what they say about their target; `slow` and `connect` are among the `ok` and the `failed`. */
@@ -31,7 +36,10 @@ export interface Reach {
   failedAt: readonly number[];
   /** When a call last succeeded; absent: never, or not told. */
   okAt?: number;
-  /** When calls failed since, in whatever way, oldest first; the last MAX_FAILURES_IN_A_ROW. */
+  /**
+   * When calls failed since, in whatever way, oldest first: the first of each BREAKER_BURST_MS, the last
+   * MAX_FAILURES_IN_A_ROW of these.
+   */
   faultsAt?: readonly number[];
 }
 
@@ -80,7 +88,7 @@ export function dropOld(counts: BreakerCounts, before: number): BreakerCounts {
   const kept = new Map<string, SourceCounts>();
   for (const [source, { buckets, reach }] of counts) {
     const recent = buckets.filter((bucket) => bucket.start >= before);
-    const lastAt = Math.max(reach.reachedAt, ...reach.failedAt);
+    const lastAt = Math.max(reach.reachedAt, ...reach.failedAt, ...(reach.faultsAt ?? []));
     if (recent.length > 0 || lastAt >= before) kept.set(source, { buckets: recent, reach });
   }
   return kept;
@@ -115,12 +123,17 @@ export function connectRun(counts: BreakerCounts, now: number, windowMs: number,
 
 /**
  * How often in a row, over all sources, calls failed: failures in the last `windowMs` that came after the latest
- * success anywhere, and after `from`. Exact up to MAX_FAILURES_IN_A_ROW; beyond, at least that many.
+ * success anywhere, and after `from`, those of one BREAKER_BURST_MS taken for one. What a source called after its
+ * last failure may not have been told, so its first failure says nothing about the others' successes before it:
+ * only those that follow count, and one for all the first ones. Exact for one source up to MAX_FAILURES_IN_A_ROW;
+ * beyond, at least that many.
  */
 export function failureRun(counts: BreakerCounts, now: number, windowMs: number, from: number): number {
   const reaches = [...counts.values()].map(({ reach }) => reach);
   const after = Math.max(now - windowMs, from, ...reaches.map(({ okAt = 0 }) => okAt));
-  return reaches.reduce((sum, { faultsAt = [] }) => sum + faultsAt.filter((at) => at > after).length, 0);
+  const runs = reaches.map(({ faultsAt = [] }) => burstsAt(faultsAt.filter((at) => at > after)));
+  const followed = new Set(runs.flatMap((run) => run.slice(1)));
+  return followed.size + (runs.some((run) => run.length > 0) ? 1 : 0);
 }
 
 /**
@@ -164,7 +177,7 @@ function reachAfter(before: Reach, effect: CallEffect, now: number): Reach {
     seq: before.seq + 1,
     ...(effect.ok
       ? { okAt: Math.max(before.okAt ?? 0, now), faultsAt: [] }
-      : { faultsAt: [...(before.faultsAt ?? []), now].slice(-MAX_FAILURES_IN_A_ROW) }),
+      : { faultsAt: withFault(before.faultsAt ?? [], now) }),
   };
   switch (effect.reach) {
     case "reached":
@@ -174,6 +187,22 @@ function reachAfter(before: Reach, effect: CallEffect, now: number): Reach {
     case "unknown":
       return after;
   }
+}
+
+/** The instants with one more, where that is not of the same burst as the last. */
+function withFault(faultsAt: readonly number[], now: number): readonly number[] {
+  const last = faultsAt.at(-1);
+  if (last !== undefined && burstAt(now) <= burstAt(last)) return faultsAt;
+  return [...faultsAt, now].slice(-MAX_FAILURES_IN_A_ROW);
+}
+
+/** The bursts that there are among instants in the order of time. */
+function burstsAt(instants: readonly number[]): number[] {
+  return [...new Set(instants.map(burstAt))];
+}
+
+function burstAt(at: number): number {
+  return Math.floor(at / BREAKER_BURST_MS);
 }
 
 function larger(a: Bucket, b: Bucket): Bucket {

@@ -166,7 +166,7 @@ function whyTrip(counts: BreakerCounts, policy: BreakerPolicy, now: number, from
   const run = connectRun(counts, now, policy.windowMs, from);
   if (run >= policy.connectFailures) return `${run} calls in a row could not connect`;
   const faults = failureRun(counts, now, policy.windowMs, from);
-  if (faults >= policy.failuresInARow) return `${faults} calls in a row failed`;
+  if (faults >= policy.failuresInARow) return `at least ${faults} calls in a row failed`;
   const { ok, failed, slow } = windowSum(counts, now, policy.windowMs, from);
   const calls = ok + failed;
   if (calls < policy.minimum) return null;

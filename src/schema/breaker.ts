@@ -10,6 +10,11 @@ export const MIN_BREAKER_WINDOW_MS = 2 * BREAKER_BUCKET_MS;
 export const MAX_BREAKER_WINDOW_MS = 10 * MINUTE_MS;
 /** The most connect-type failures in a row that a setting may ask for; shards remember this many. */
 export const MAX_CONNECT_FAILURES = 20;
+/**
+ * Failures in a row that come in the same slice of time, this long, count as one: a target that sheds load refuses
+ * dozens of calls at the same instant and answers others the instant after.
+ */
+export const BREAKER_BURST_MS = 100;
 /** The most failures in a row that a setting may ask for; shards remember this many. */
 export const MAX_FAILURES_IN_A_ROW = 50;
 export const MAX_BREAKER_REASON_LENGTH = 200;
@@ -40,7 +45,7 @@ export const BreakerSettings = z.strictObject({
   consecutive_connect_failures: z.int().min(1).max(MAX_CONNECT_FAILURES).default(5),
   consecutive_failures: z.int().min(1).max(MAX_FAILURES_IN_A_ROW).default(20).meta({
     description:
-      "Failures in a row, of any kind that counts, that open it: a busy target's past does not outweigh them",
+      "Failures in a row, of any kind that counts, that open it, those of the same tenth of a second taken for one: a busy target's past does not outweigh them",
   }),
   slow_rate: Share.default(0.8).meta({ description: "Share of slow calls in the window that opens it" }),
   slow_fraction: Share.default(0.8).meta({

@@ -93,6 +93,7 @@ describe("mergeReport", () => {
         const truly = runOf(list, now, windowMs);
         expect(Math.min(run, MAX_CONNECT_FAILURES)).toBe(Math.min(truly, MAX_CONNECT_FAILURES));
         expect(run).toBeLessThanOrEqual(truly);
+        expect(failureRun(counts, now, windowMs, 0)).toBe(failureRun(merge(reports), now, windowMs, 0));
       }),
       { numRuns: 300 },
     );
@@ -129,8 +130,15 @@ describe("dropOld", () => {
         const kept = dropOld(counts, now - windowMs);
         expect(windowSum(kept, now, windowMs, 0)).toEqual(windowSum(counts, now, windowMs, 0));
         expect(connectRun(kept, now, windowMs, 0)).toBe(connectRun(counts, now, windowMs, 0));
+        expect(failureRun(kept, now, windowMs, 0)).toBe(failureRun(counts, now, windowMs, 0));
       }),
     );
+  });
+
+  test("keeps a source's run of failures whose bucket began earlier", () => {
+    const kept = dropOld(countsOf(at(TIMEOUT, 25)), T0 + 22_000);
+    expect(kept.get("a")?.buckets).toEqual([]);
+    expect(failureRun(kept, T0 + 26_000, 4_000, 0)).toBe(1);
   });
 
   test("forgets buckets, and sources that told nothing since", () => {
@@ -199,29 +207,5 @@ describe("addCall", () => {
   test("does not go back in time where the clock does", () => {
     const own = addCall(addCall(NO_COUNTS, OK, T0 + 9, 0, 60_000), OK, T0 + 3, 0, 60_000);
     expect(own.reach.reachedAt).toBe(T0 + 9);
-  });
-});
-
-describe("failureRun", () => {
-  test("counts the failures since the latest success anywhere, of whatever kind", () => {
-    const list = [...at(ERROR, 1), ...at(REFUSED, 2), ...at(OK, 3), ...at(ERROR, 4), ...at(TIMEOUT, 5)];
-    expect(failureRun(countsOf(list), T0 + 6_000, 60_000, 0)).toBe(2);
-    const elsewhere = { source: "b", at: T0 + 4_500, effect: OK };
-    expect(
-      failureRun(countsOf([...list.slice(0, 4), elsewhere, ...list.slice(4)]), T0 + 6_000, 60_000, 0),
-    ).toBe(1);
-  });
-
-  test("forgets what is older than the window, or from before the breaker closed", () => {
-    const counts = countsOf(at(ERROR, 1, 2, 50));
-    expect(failureRun(counts, T0 + 62_000, 60_000, 0)).toBe(1);
-    expect(failureRun(counts, T0 + 51_000, 60_000, T0 + 1_500)).toBe(2);
-  });
-
-  test("takes a report of a release that did not tell it for none", () => {
-    const counts: BreakerCounts = new Map([
-      ["a", { buckets: [], reach: { seq: 9, reachedAt: 0, failedAt: [] } }],
-    ]);
-    expect(failureRun(counts, T0, 60_000, 0)).toBe(0);
   });
 });

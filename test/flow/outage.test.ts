@@ -1,18 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { parseTaskId } from "../../src/core/id.ts";
 import type { BreakerView } from "../../src/schema/breaker.ts";
 import type { TaskSummary } from "../../src/schema/task.ts";
 import { ask, eventually, openWorld, taskWhen, type World } from "../support/stories.ts";
 import { startTarget, type Target, type TargetCall, type TargetScript } from "../support/target.ts";
-import { type ProcessEvent, startTargetProcess } from "../support/target-process.ts";
-
-const TASKS = 2_000;
-/** The issue's bound is 60 in the first minute, with probes after 5-10 s, then 10-20 s, then 20-40 s. */
-const OUTAGE_MS = 20_000;
-const MOST_CALLS_WHILE_DOWN = 30;
-const PROBES_TO_CLOSE = 3;
 
 let world: World;
 
@@ -54,72 +46,12 @@ async function allOf(queue: string): Promise<TaskSummary[]> {
   return tasks;
 }
 
-describe("2,000 tasks of a target that is down", () => {
-  test("make few calls, lose no attempt by waiting, and are delivered as a ramp once it is back", async () => {
-    const queue = await world.makeQueue();
-    const before = await startTargetProcess();
-    const { url, port } = before;
-    await before.kill();
-    const downAt = Date.now();
-    await submitMany(queue, url, TASKS);
-    await delay(OUTAGE_MS - (Date.now() - downAt));
-    const waiting = await allOf(queue);
-    const probing = await readBreaker(url);
-
-    const target = await startTargetProcess(port);
-    onTestFinished(() => target.kill());
-    const backAt = Date.now();
-    const counts = await eventually("all tasks are final", () => finalCounts(queue), 90_000);
-    const tookMs = Date.now() - backAt;
-
-    const used = waiting.map(({ attempt_count }) => attempt_count);
-    const callsWhileDown = used.reduce((sum, count) => sum + count, 0);
-    process.stdout.write(
-      `${callsWhileDown} calls in ${OUTAGE_MS / 1_000} s of outage; from "target is back" to "all delivered": ${(tookMs / 1_000).toFixed(1)} s\n`,
-    );
-    expect(waiting).toHaveLength(TASKS);
-    expect(callsWhileDown).toBeGreaterThanOrEqual(5);
-    expect(callsWhileDown).toBeLessThan(MOST_CALLS_WHILE_DOWN);
-    expect(Math.max(...used)).toBe(1);
-    expect(counts).toMatchObject({ succeeded: TASKS, failed: 0 });
-    expect(tookMs).toBeLessThan(90_000);
-    const dueAt = Math.max(backAt, Date.parse(probing.next_probe_at ?? ""));
-    expect(target.events[0]?.at).toBeLessThan(dueAt + 6_000);
-    expectRamp(target.events);
-  }, 150_000);
-});
-
 async function finalCounts(queue: string) {
   const { counts } = await world.client.queues.get(queue);
   const left = (counts?.pending ?? 1) + (counts?.running ?? 1) + (counts?.retrying ?? 1);
   if (left === 0) return counts;
   await delay(200);
   return null;
-}
-
-/**
- * One call at a time until three probes have succeeded; then each shard has at most two more calls under way than
- * have succeeded in it since: a ramp (1, 2, 4 up to its limit of 5) and the limit's slow start (5, 10, 20) allow no more.
- */
-function expectRamp(events: readonly ProcessEvent[]): void {
-  const inFlight = new Map<number, number>();
-  const successes = new Map<number, number>();
-  const beyond: string[] = [];
-  let answered = 0;
-  for (const [i, { type, task }] of events.entries()) {
-    const shard = parseTaskId(task)?.shard ?? -1;
-    const now = (inFlight.get(shard) ?? 0) + (type === "begun" ? 1 : -1);
-    inFlight.set(shard, now);
-    if (type === "answered") {
-      if (answered++ >= PROBES_TO_CLOSE) successes.set(shard, (successes.get(shard) ?? 0) + 1);
-      continue;
-    }
-    const all = [...inFlight.values()].reduce((sum, count) => sum + count, 0);
-    const allowed = answered < PROBES_TO_CLOSE ? 1 : (successes.get(shard) ?? 0) + 2;
-    const counted = answered < PROBES_TO_CLOSE ? all : now;
-    if (counted > allowed) beyond.push(`event ${i}, shard ${shard}: ${counted} calls, ${allowed} allowed`);
-  }
-  expect(beyond).toEqual([]);
 }
 
 describe("two queues of eight shards that call one target", () => {

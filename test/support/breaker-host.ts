@@ -50,6 +50,8 @@ export class BreakerHost {
   /** What a target answers, beside how long that takes; by default 200, or no connection where it is down. */
   answer: (grant: Grant, to: string) => Partial<CallResult> = (_, to) => (this.down.has(to) ? UNREACHED : {});
   latencyMs = 20;
+  /** Chance of the Breaker objects, numbers in [0, 1): how much longer than half of its time one stays open. */
+  random: () => number = () => 0.5;
   /** True where a message is lost. */
   loses: (what: Lost, key: string) => boolean = () => false;
   readonly pushes: { shard: string; key: string; breaker: Breaker }[] = [];
@@ -217,7 +219,7 @@ export class BreakerHost {
       sql,
       transaction,
       now: () => this.now,
-      random: () => 0.5,
+      random: () => this.random(),
       setAlarm: (at) => {
         this.#hosted(name).alarmAt = at;
       },

@@ -58,13 +58,13 @@ async function send(request: CallRequest, signal: AbortSignal, ports: CallPorts)
 
 async function firstHop(request: CallRequest, now: number): Promise<Hop> {
   const { url, method, sign } = request;
-  const headers = new Headers(request.headers);
+  const headers = { ...request.headers };
   // As bytes: to a string, fetch would add a content type of its own.
   const body = request.body === null ? null : toBytes(request.body);
   if (sign !== null) {
     const timestampS = Math.floor(now / 1_000);
     const message = { id: sign.messageId, timestampS, body: body ?? "", secrets: sign.secrets };
-    for (const [name, value] of Object.entries(await signMessage(message))) headers.set(name, value);
+    Object.assign(headers, await signMessage(message));
   }
   return { url, method, headers, body };
 }

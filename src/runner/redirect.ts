@@ -4,7 +4,8 @@ import { isSecretHeader } from "../core/secret-headers.ts";
 export interface Hop {
   url: string;
   method: string;
-  headers: Headers;
+  /** By lower-case name: of a plain object, fetch makes one set of headers less than of Headers. */
+  headers: Record<string, string>;
   body: Uint8Array<ArrayBuffer> | null;
 }
 
@@ -22,11 +23,10 @@ export function isRedirect(response: Response): boolean {
 export function nextHop(hop: Hop, status: number, location: string): Hop {
   const from = new URL(hop.url);
   const to = new URL(location, from);
-  const headers = new Headers(hop.headers);
-  if (to.origin !== from.origin) deleteHeaders(headers, isSecretHeader);
+  const headers = to.origin === from.origin ? hop.headers : without(hop.headers, isSecretHeader);
   if (!becomesGet(hop.method, status)) return { ...hop, url: to.href, headers };
-  deleteHeaders(headers, (name) => name.startsWith("content-"));
-  return { url: to.href, method: "GET", headers, body: null };
+  const isAboutBody = (name: string) => name.startsWith("content-");
+  return { url: to.href, method: "GET", headers: without(headers, isAboutBody), body: null };
 }
 
 function becomesGet(method: string, status: number): boolean {
@@ -34,6 +34,9 @@ function becomesGet(method: string, status: number): boolean {
   return (status === 301 || status === 302) && method === "POST";
 }
 
-function deleteHeaders(headers: Headers, unwanted: (name: string) => boolean): void {
-  for (const name of [...headers.keys()].filter(unwanted)) headers.delete(name);
+function without(
+  headers: Record<string, string>,
+  unwanted: (name: string) => boolean,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !unwanted(name)));
 }

@@ -63,13 +63,15 @@ export class Rows {
     this.#sql = sql;
   }
 
-  /** Inserts a task; does nothing where its id (a repeated submit) or its key is there already. */
-  insert(task: Task, key: { idempotencyKey: string; requestHash: string | null } | null): void {
+  /** Inserts a task. False, and nothing done, where its id (a repeated submit) or its key is there already. */
+  insert(task: Task, key: { idempotencyKey: string; requestHash: string | null } | null): boolean {
     const keyed = [key?.idempotencyKey ?? null, key?.requestHash ?? null];
-    this.#sql.exec(INSERT, ...changingColumns(task), ...fixedColumns(task), ...keyed);
+    const { rowsWritten } = this.#sql.exec(INSERT, ...changingColumns(task), ...fixedColumns(task), ...keyed);
+    if (rowsWritten === 0) return false;
     // The row of an ended round reads its task's own.
     if (isApart(task.call.body) && isTaskRow(task.id)) this.#putBody(task.id, "request", task.call.body);
     this.#putResponse(task, null);
+    return true;
   }
 
   /** Writes what a transition changed. `before` is the row as it was read. */

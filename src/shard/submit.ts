@@ -32,35 +32,52 @@ export function submitAll(ctx: ShardContext, tx: Tx, requests: readonly NewTask[
  * written in the same row as the task.
  */
 function submitOne(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch): SubmitResult {
-  const repeated = ctx.rows.read(request.id);
-  if (repeated !== null) return repeatedSubmit(ctx, repeated);
   if (request.idempotencyKey !== null) {
     const first = ctx.rows.readByKey(request.idempotencyKey);
-    if (first !== null && first.requestHash !== request.requestHash) return conflict(request, first.task.id);
-    if (first !== null) return { ok: true, task: accepted(ctx, first.task, true), grant: null };
+    if (first !== null) return sameKey(ctx, request, first);
   }
-  if (ctx.closed)
-    return { ok: false, code: "queue_not_found", detail: `queue ${ctx.queue.name} is being deleted` };
-  const { target } = request;
-  if (request.edge && mayGoNow(ctx, request, batch)) {
-    batch.granted++;
-    batch.grantedIn.set(target, (batch.grantedIn.get(target) ?? 0) + 1);
-    return acceptRunning(ctx, tx, request);
-  }
-  if (isDue(ctx, request)) batch.waitsIn.add(target);
-  return acceptWaiting(ctx, tx, request);
+  if (ctx.closed) return repeatOf(ctx, request) ?? closed(ctx);
+  // Most ids are new: the insert itself tells which are not.
+  const answer = mayGoNow(ctx, request, batch)
+    ? acceptRunning(ctx, tx, request, batch)
+    : acceptWaiting(ctx, tx, request, batch);
+  if (answer !== null) return answer;
+  const repeated = repeatOf(ctx, request);
+  if (repeated === null) throw new Error(`${request.id} was neither inserted nor found`);
+  return repeated;
 }
 
-function acceptWaiting(ctx: ShardContext, tx: Tx, request: NewTask): SubmitResult {
+/** What a submit with a known idempotency key gets. */
+function sameKey(
+  ctx: ShardContext,
+  request: NewTask,
+  first: { task: Task; requestHash: string | null },
+): SubmitResult {
+  if (first.task.id === request.id) return repeatedSubmit(ctx, first.task);
+  if (first.requestHash !== request.requestHash) return conflict(request, first.task.id);
+  return { ok: true, task: accepted(ctx, first.task, true), grant: null };
+}
+
+/** The answer where this very request was taken in before; null: it was not. */
+function repeatOf(ctx: ShardContext, request: NewTask): SubmitResult | null {
+  const task = ctx.rows.read(request.id);
+  return task && repeatedSubmit(ctx, task);
+}
+
+/** Null where its id is there already, here and below. */
+function acceptWaiting(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch): SubmitResult | null {
   const task = newTask(ctx, request);
-  ctx.rows.insert(task, keyOf(request));
+  if (!ctx.rows.insert(task, keyOf(request))) return null;
+  if (isDue(ctx, request)) batch.waitsIn.add(request.target);
   tx.after(() => ctx.noteChange(task, null));
   return { ok: true, task: accepted(ctx, task, false), grant: null };
 }
 
-function acceptRunning(ctx: ShardContext, tx: Tx, request: NewTask): SubmitResult {
+function acceptRunning(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch): SubmitResult | null {
   const { task, grant, flight } = admitAttempt(ctx, newTask(ctx, request));
-  ctx.rows.insert(task, keyOf(request));
+  if (!ctx.rows.insert(task, keyOf(request))) return null;
+  batch.granted++;
+  batch.grantedIn.set(task.target, (batch.grantedIn.get(task.target) ?? 0) + 1);
   tx.after(() => {
     letGo(ctx, flight);
     ctx.noteChange(task, null);
@@ -84,7 +101,8 @@ function repeatedSubmit(ctx: ShardContext, task: Task): SubmitResult {
 /** True where nothing is in the task's way: no wait, no pause, a free slot, and nobody before it in its lane. */
 function mayGoNow(ctx: ShardContext, request: NewTask, batch: Batch): boolean {
   const { target } = request;
-  if (!isDue(ctx, request) || ctx.queue.paused || ctx.timeoutOf(request) > EDGE_TIMEOUT_MS) return false;
+  if (!request.edge || !isDue(ctx, request) || ctx.queue.paused || ctx.timeoutOf(request) > EDGE_TIMEOUT_MS)
+    return false;
   if (ctx.freeSlots <= batch.granted) return false;
   if (batch.waitsIn.has(target) || ctx.lanes.isReady(target, ctx.now())) return false;
   const calls = batch.grantedIn.get(target) ?? 0;
@@ -123,6 +141,10 @@ function accepted(ctx: ShardContext, task: Task, duplicate: boolean): TaskAccept
     due_at: idle ? null : new Date(task.dueAt).toISOString(),
     duplicate,
   };
+}
+
+function closed(ctx: ShardContext): Refusal {
+  return { ok: false, code: "queue_not_found", detail: `queue ${ctx.queue.name} is being deleted` };
 }
 
 function conflict(request: NewTask, firstId: string): Refusal {

@@ -44,7 +44,12 @@ function execute(
   }
   const statement = prepared.get(query) ?? db.prepare(query);
   prepared.set(query, statement);
-  const rows = statement.all(...bindings.map(bindable)) as SqlRow[];
+  const values = bindings.map(bindable);
+  if (statement.columns().length === 0) {
+    const { changes } = statement.run(...values);
+    return { toArray: () => [], rowsWritten: Number(changes) };
+  }
+  const rows = statement.all(...values) as SqlRow[];
   return { toArray: () => rows, rowsWritten: 0 };
 }
 

@@ -1,5 +1,6 @@
+import { parseTaskId, taskIdFloor } from "../core/id.ts";
 import { isFinal } from "../core/task.ts";
-import { isTaskRow } from "../core/transition.ts";
+import { isTaskRow, ownerId } from "../core/transition.ts";
 import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { ShardContext } from "./context.ts";
@@ -7,18 +8,27 @@ import type { GroupCommit, Tx } from "./group-commit.ts";
 
 /** Rows that one slice looks at. */
 const SLICE = 500;
-/** Passes begin at least this far apart. */
+/** Passes begin at least this far apart, and at least a hundredth of the shortest retention. */
 const PRUNE_PAUSE_MS = 10 * MINUTE_MS;
+const PAUSE_OF_RETENTION = 0.01;
 /** A pass that broke off begins again after this long. */
 const BROKEN_PASS_MS = MINUTE_MS;
 
-/** Where it is due, one pass over all rows that deletes the final tasks whose retention is over, in slices. */
+/** One pass: what it has found, and how far it goes. */
+interface Pass {
+  /** Only rows below this id are old enough for any retention to be over: a pass does not read what is younger. */
+  toId: string;
+  /** When the first row that it left is over. */
+  nextAt: number | null;
+}
+
+/** Where it is due, one pass that deletes the final tasks whose retention is over, in slices, the oldest first. */
 export async function prune(ctx: ShardContext, group: GroupCommit): Promise<void> {
   if (ctx.pruneAt === null || ctx.pruneAt > ctx.now()) return;
   // What ends while the pass is under way is noted from nothing, since the pass may be past its row.
   ctx.pruneAt = null;
-  ctx.pruneNotBefore = ctx.now() + PRUNE_PAUSE_MS;
-  const pass = { nextAt: null };
+  ctx.pruneNotBefore = ctx.now() + pauseMs(ctx);
+  const pass: Pass = { toId: taskIdFloor(Math.max(0, ctx.now() - shortestRetention(ctx) + 1)), nextAt: null };
   try {
     let from: string | null = "";
     while (from !== null) {
@@ -40,14 +50,9 @@ export function storePruneTime(ctx: ShardContext): void {
 }
 
 /** Deletes what is over in one slice. Returns after which id the next one begins; null at the end of the pass. */
-function pruneSlice(
-  ctx: ShardContext,
-  tx: Tx,
-  afterId: string,
-  pass: { nextAt: number | null },
-): string | null {
+function pruneSlice(ctx: ShardContext, tx: Tx, afterId: string, pass: Pass): string | null {
   const now = ctx.now();
-  const rows = ctx.rows.oldest(afterId, SLICE);
+  const rows = ctx.rows.oldest(afterId, pass.toId, SLICE);
   for (const row of rows) {
     const state = row.state as TaskState;
     if (!isFinal(state) || row.finalized_at === null || row.lane !== null || row.lease_until !== null)
@@ -61,21 +66,36 @@ function pruneSlice(
     if (isTaskRow(String(row.id))) tx.after(() => ctx.forgetCount(state));
   }
   const last = rows.length < SLICE ? null : String(rows.at(-1)?.id);
-  if (last === null) endPass(ctx, tx, pass.nextAt, now);
+  if (last === null) endPass(ctx, tx, pass, now);
   return last;
 }
 
-/** The next pass begins when its first row is over. */
-function endPass(ctx: ShardContext, tx: Tx, foundAt: number | null, now: number): void {
-  const nextAt = Math.min(foundAt ?? Number.POSITIVE_INFINITY, ctx.pruneAt ?? Number.POSITIVE_INFINITY);
-  const pruneAt = Number.isFinite(nextAt)
-    ? Math.min(Math.max(nextAt, now + PRUNE_PAUSE_MS), now + 7 * DAY_MS)
-    : null;
+/** The next pass begins when its first row may be over: one that this pass has left, or the first that it did not read. */
+function endPass(ctx: ShardContext, tx: Tx, pass: Pass, now: number): void {
+  const times = [pass.nextAt, firstBeyond(ctx, pass.toId), ctx.pruneAt].filter((at) => at !== null);
+  const nextAt = times.length === 0 ? null : Math.min(...times);
+  const pruneAt = nextAt === null ? null : Math.min(Math.max(nextAt, now + pauseMs(ctx)), now + 7 * DAY_MS);
   writePruneTime(ctx, pruneAt);
   tx.after(() => {
     ctx.pruneAt = pruneAt;
     ctx.storedPruneAt = pruneAt;
   });
+}
+
+/** When the first row that a pass did not read may be over, at the earliest; null: there is none. */
+function firstBeyond(ctx: ShardContext, toId: string): number | null {
+  const id = ctx.rows.firstFrom(toId);
+  const made = id === null ? null : parseTaskId(ownerId(id));
+  return made === null ? null : made.createdAt + shortestRetention(ctx);
+}
+
+function shortestRetention(ctx: ShardContext): number {
+  const { succeeded, failed } = ctx.queue.settings.retention;
+  return Math.min(succeeded, failed);
+}
+
+function pauseMs(ctx: ShardContext): number {
+  return Math.max(PRUNE_PAUSE_MS, shortestRetention(ctx) * PAUSE_OF_RETENTION);
 }
 
 function writePruneTime(ctx: ShardContext, at: number | null): void {

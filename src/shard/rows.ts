@@ -200,15 +200,22 @@ export class Rows {
     return counts;
   }
 
-  /** The oldest rows after `afterId`, for pruning. */
-  oldest(afterId: string, limit: number): SqlRow[] {
+  /** The oldest rows after `afterId` and below `toId`, for pruning. */
+  oldest(afterId: string, toId: string, limit: number): SqlRow[] {
     return this.#sql
       .exec(
-        `SELECT id, state, finalized_at, lane, lease_until FROM tasks WHERE id > ? ORDER BY id LIMIT ?`,
+        `SELECT id, state, finalized_at, lane, lease_until FROM tasks WHERE id > ? AND id < ? ORDER BY id LIMIT ?`,
         afterId,
+        toId,
         limit,
       )
       .toArray();
+  }
+
+  /** The first id that is not below this one; null: there is none. */
+  firstFrom(id: string): string | null {
+    const row = this.#sql.exec("SELECT id FROM tasks WHERE id >= ? ORDER BY id LIMIT 1", id).toArray()[0];
+    return row === undefined ? null : String(row.id);
   }
 
   delete(id: string): void {

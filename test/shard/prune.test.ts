@@ -106,6 +106,40 @@ describe("retention", () => {
     expect(ids(world)).not.toContain(id);
   });
 
+  test("does not read rows that are too young for any retention to be over", async () => {
+    const world = new ShardWorld({ retention: { succeeded: "2h", failed: "3h" }, concurrency: 2_000 });
+    const old = await succeeded(world);
+    await world.advance(HOUR_MS);
+    await world.submitAll(Array.from({ length: 1_100 }, () => world.taskTo("a")));
+    await world.serveRunners();
+    let slices = 0;
+    world.onSql = (query) => {
+      if (query.includes("FROM tasks WHERE id > ?")) slices++;
+    };
+    await world.advance(HOUR_MS + 10 * MINUTE_MS);
+    expect(ids(world)).not.toContain(old);
+    expect(ids(world)).toHaveLength(1_100);
+    expect(slices).toBe(1);
+    await world.advance(HOUR_MS);
+    expect(ids(world)).toEqual([]);
+  });
+
+  test("begins passes no oftener than once in a hundredth of the shortest retention", async () => {
+    const world = new ShardWorld({ retention: { succeeded: "10d", failed: "90d" } });
+    for (let i = 0; i < 48; i++) {
+      await succeeded(world);
+      await world.advance(30 * MINUTE_MS);
+    }
+    let passes = 0;
+    world.onSql = (query) => {
+      if (query.includes("FROM tasks WHERE id > ?")) passes++;
+    };
+    await world.advance(10 * DAY_MS);
+    expect(ids(world)).toEqual([]);
+    expect(passes).toBeGreaterThan(5);
+    expect(passes).toBeLessThanOrEqual(11);
+  });
+
   test("reads all rows at most once in ten minutes", async () => {
     const world = new ShardWorld({ retention: { succeeded: 0 } });
     let slices = 0;

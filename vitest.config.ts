@@ -36,7 +36,7 @@ export default defineConfig({
       {
         test: {
           name: "standalone",
-          include: ["test/{standalone,flow}/**/*.test.ts"],
+          include: ["test/{standalone,flow,crashes,fuzz}/**/*.test.ts"],
           // These wait for servers far more than they work.
           maxWorkers: 4,
           sequence: { groupOrder: 1 },

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { latency, plainPlan, STEADY_TASKS, tasksPerSecond, throughput, warmUp } from "./measure.ts";
-import { type Redrive, startRedrive, type TaskFields } from "./redrive.ts";
+import { type Redrive, startRedrive, type TaskFields, UNPROTECTED } from "./redrive.ts";
 import { monotonicMs, peakMemoryMb } from "./stats.ts";
 import type { Target } from "./target-process.ts";
 
@@ -34,14 +34,11 @@ export const cases: Record<string, Case> = {
   retry: {
     about: "tasks that fail twice, 100 ms fixed backoff",
     run: (target) =>
-      measured(target, (redrive) =>
-        flooded(redrive, target, {
-          label: "retry",
-          tasks: 5_000,
-          failures: 2,
-          fields: { retry: FIXED_100_MS },
-        }),
-      ),
+      measured(target, async (redrive) => {
+        await redrive.request("PUT", `/v1/queues/${UNPROTECTED.name}`, UNPROTECTED.settings);
+        const fields = { retry: FIXED_100_MS, queue: UNPROTECTED.name };
+        return flooded(redrive, target, { label: "retry", tasks: 5_000, failures: 2, fields });
+      }),
   },
   slow: {
     about: "500 tasks on a target that takes 1 s",
@@ -63,7 +60,7 @@ export const cases: Record<string, Case> = {
 
 const FIXED_100_MS = {
   max_attempts: 5,
-  backoff: { strategy: "fixed", initial_interval: "100ms", jitter: "none" },
+  backoff: { strategy: "fixed", initial_interval: "100ms", jitter: "none", adaptive: "off" },
 };
 const SLOW_TASKS = 500;
 const DRAIN_TASKS = 20_000;

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { startContestTarget } from "./contest-process.ts";
 import type { ContestCounts, ContestModel } from "./contest-target.ts";
 import { warmUp } from "./measure.ts";
-import { type Redrive, startRedrive } from "./redrive.ts";
+import { NO_PROTECTION, type Redrive, startRedrive } from "./redrive.ts";
 import { monotonicMs } from "./stats.ts";
 import { TASK_BODY } from "./subject.ts";
 import type { Target } from "./target-process.ts";
@@ -62,14 +62,13 @@ const CONTESTS: readonly Contest[] = [
   },
 ];
 
-const OFF = { breaker: { enabled: false }, retry_budget: { enabled: false }, adaptive_concurrency: false };
 const MODES: readonly Mode[] = [
   {
     name: "all off, fixed interval",
-    settings: OFF,
+    settings: NO_PROTECTION,
     backoff: { strategy: "fixed", jitter: "none", adaptive: "off" },
   },
-  { name: "all off", settings: OFF, backoff: { adaptive: "off" } },
+  { name: "all off", settings: NO_PROTECTION, backoff: { adaptive: "off" } },
   { name: "defaults", settings: {}, backoff: { adaptive: "load" } },
 ];
 

@@ -8,6 +8,12 @@ export interface Counters {
   commits: number;
   /** Rows written by the start of the statement that wrote them. */
   rowsByStatement: Record<string, number>;
+  /** Rows read, in the same way. */
+  rowsReadByStatement: Record<string, number>;
+  /** Requests of the API. */
+  workerRequests: number;
   /** Calls of objects, by class and method; an alarm that runs is one too. */
   objectCalls: Record<string, number>;
+  /** Milliseconds in which objects could not sleep, by class: some call or some `waitUntil` of theirs was under way. */
+  objectMs: Record<string, number>;
 }

@@ -3,6 +3,8 @@ import { type Case, cases, type Figure } from "./cases.ts";
 import { contest } from "./contest.ts";
 import { cost } from "./cost.ts";
 import { nodeFloor, workerdFloor } from "./floors.ts";
+import { growth } from "./growth.ts";
+import { lists } from "./lists.ts";
 import { type Latency, latency, plainPlan, STEADY_TASKS, throughput, warmUp } from "./measure.ts";
 import { protection } from "./protection.ts";
 import { table } from "./stats.ts";
@@ -16,9 +18,15 @@ interface FloorFigures extends Latency {
 
 const FLOOR_TASKS = 10_000;
 /** What has a table of its own. */
-const tables: Record<string, (target: Target) => Promise<string[][]>> = { cost, protection, contest };
-/** Measured only where it is named: it takes minutes. */
-const LONG = "contest";
+const tables: Record<string, (target: Target) => Promise<string[][]>> = {
+  cost,
+  protection,
+  contest,
+  growth,
+  lists,
+};
+/** Measured only where they are named: they take minutes. */
+const LONG = ["contest", "growth", "lists"];
 
 process.once("SIGTERM", () => process.exit(1));
 process.exitCode = await main(process.argv.slice(2));
@@ -30,7 +38,7 @@ async function main(names: string[]): Promise<number> {
     process.stderr.write(`There is no case ${unknown}. There are: ${known.join(", ")}\n`);
     return 1;
   }
-  const chosen = names.length === 0 ? known.filter((name) => name !== LONG) : names;
+  const chosen = names.length === 0 ? known.filter((name) => !LONG.includes(name)) : names;
   const target = await startTarget();
   try {
     const timed = Object.entries(cases).filter(([name]) => chosen.includes(name));

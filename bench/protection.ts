@@ -1,12 +1,11 @@
 import { plainPlan, STEADY_TASKS, throughput } from "./measure.ts";
-import { type Redrive, startRedrive } from "./redrive.ts";
+import { NO_PROTECTION, type Redrive, startRedrive } from "./redrive.ts";
 import type { Target } from "./target-process.ts";
 
 const TASKS = 5_000;
 const ROUNDS = 4;
 /** Each of the two queues, before anything is measured. */
 const WARM_UP_TASKS = 3_000;
-const OFF = { breaker: { enabled: false }, retry_budget: { enabled: false }, adaptive_concurrency: false };
 
 /**
  * What breakers, limits and budgets cost where all is well: tasks a second of `succeed` in a queue with the defaults
@@ -16,7 +15,7 @@ export async function protection(target: Target): Promise<string[][]> {
   const redrive = await startRedrive();
   try {
     await redrive.request("PUT", "/v1/queues/on", {});
-    await redrive.request("PUT", "/v1/queues/off", OFF);
+    await redrive.request("PUT", "/v1/queues/off", NO_PROTECTION);
     for (const queue of ["on", "off"]) await measured(redrive, target, queue, WARM_UP_TASKS);
     const rows = [["succeed, tasks/s", "protection on", "off", "on to off"]];
     const pairs: [number, number][] = [];

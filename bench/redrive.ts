@@ -7,6 +7,19 @@ import type { TargetRun } from "./target-process.ts";
 /** The most tasks that one batch may have. */
 export const BATCH = 1_000;
 
+/** Settings of a queue that calls a target as if nothing were known of it. */
+export const NO_PROTECTION = {
+  breaker: { enabled: false },
+  retry_budget: { enabled: false },
+  adaptive_concurrency: false,
+};
+
+/** A queue for tasks that fail on purpose. */
+export const UNPROTECTED = {
+  name: "unprotected",
+  settings: NO_PROTECTION,
+};
+
 /** Fields of a task beyond its URL, its body and its callback. */
 export interface TaskFields {
   retry?: object;

@@ -65,7 +65,7 @@ export class ShardBreaker {
     const durationMs = this.#schedule.now - startedAt;
     const timeouts = { timeoutMs: TIMEOUT_MS, queueTimeoutMs: TIMEOUT_MS };
     const effect = effectOf(
-      { errorType: ok ? null : "server_error", durationMs },
+      { errorType: ok ? null : "server_error", status: ok ? 200 : 503, durationMs },
       timeouts,
       POLICY.slowFraction,
     );

@@ -12,8 +12,40 @@ const counters: Counters = {
   alarmsSet: 0,
   commits: 0,
   rowsByStatement: {},
+  rowsReadByStatement: {},
+  workerRequests: 0,
   objectCalls: {},
+  objectMs: {},
 };
+
+/** How long one object has been awake: time in which several things were under way counts once. */
+class Meter {
+  readonly #name: string;
+  #underWay = 0;
+  #since = 0;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  begin(): void {
+    if (this.#underWay++ === 0) this.#since = Date.now();
+  }
+
+  end(): void {
+    if (--this.#underWay === 0) add(counters.objectMs, this.#name, Date.now() - this.#since);
+  }
+
+  /** Counts until the promise is settled; gives it back. */
+  during<T>(promise: Promise<T>): Promise<T> {
+    this.begin();
+    const end = () => this.end();
+    promise.then(end, end);
+    return promise;
+  }
+}
+
+const meters = new WeakMap<object, Meter>();
 
 export const { Sandbox } = product;
 export const Breaker = counted("Breaker", product.Breaker);
@@ -24,6 +56,7 @@ export const QueueShard = counted("QueueShard", product.QueueShard);
 export default {
   fetch(request: Request, env: Parameters<typeof product.default.fetch>[1], ctx: ExecutionContext) {
     if (new URL(request.url).pathname === "/bench/counters") return Response.json(counters);
+    counters.workerRequests++;
     return product.default.fetch(request, env, ctx);
   },
 };
@@ -35,8 +68,12 @@ function counted<Class extends ObjectClass>(name: string, original: Class): Clas
   // The platform asks for the very class that is exported: its constructor is given counting storage.
   return new Proxy(original, {
     construct: (target, [ctx, env], newTarget) => {
+      const meter = new Meter(name);
       countStorage(ctx.storage);
-      return Reflect.construct(target, [ctx, env], newTarget);
+      countWaitUntil(ctx, meter);
+      const object = Reflect.construct(target, [ctx, env], newTarget);
+      meters.set(object, meter);
+      return object;
     },
   });
 }
@@ -46,11 +83,18 @@ function countCalls(name: string, prototype: object): void {
     const original: unknown = Reflect.get(prototype, method);
     if (method === "constructor" || typeof original !== "function") continue;
     const key = `${name}.${method}`;
-    Reflect.set(prototype, method, function (this: unknown, ...args: unknown[]) {
+    Reflect.set(prototype, method, function (this: object, ...args: unknown[]) {
       add(counters.objectCalls, key, 1);
-      return original.apply(this, args);
+      const answer: unknown = original.apply(this, args);
+      return answer instanceof Promise ? (meters.get(this)?.during(answer) ?? answer) : answer;
     });
   }
+}
+
+function countWaitUntil(ctx: DurableObjectState, meter: Meter): void {
+  const waitUntil = ctx.waitUntil.bind(ctx);
+  const counting: typeof waitUntil = (promise) => waitUntil(meter.during(promise));
+  Object.defineProperty(ctx, "waitUntil", { value: counting });
 }
 
 function countStorage(storage: DurableObjectStorage): void {
@@ -72,6 +116,7 @@ function countStorage(storage: DurableObjectStorage): void {
       const { rowsRead, rowsWritten } = cursor;
       counters.rowsRead += rowsRead;
       noteWritten(rowsWritten);
+      if (rowsRead > 0) add(counters.rowsReadByStatement, startOf(query), rowsRead);
       if (rowsWritten > 0) add(counters.rowsByStatement, startOf(query), rowsWritten);
       return { toArray: () => rows, rowsWritten };
     },
@@ -92,5 +137,5 @@ function add(counts: Record<string, number>, key: string, by: number): void {
 
 /** Enough of a statement to know it by: its verb and its table. */
 function startOf(query: string): string {
-  return query.trim().split(/\s+/).slice(0, 5).join(" ");
+  return query.trim().split(/\s+/).slice(0, 8).join(" ");
 }

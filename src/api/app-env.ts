@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { callObject, ObjectCallError } from "../catalog/call-object.ts";
+import { callObject, ObjectCallError, type ObjectCallFailure } from "../catalog/call-object.ts";
 import { CATALOG_NAME } from "../catalog/catalog.ts";
 import type { CatalogApi } from "../catalog/catalog-api.ts";
 import type { Env } from "../env.ts";
@@ -23,12 +23,12 @@ export interface AppEnv {
 
 export type AppContext = Context<AppEnv>;
 
-/** Calls the catalog, with repeats: only for methods that may be. Throws AppError `overloaded` or `unavailable`. */
+/** Calls the catalog, with repeats: only for methods that may be. Throws AppError with an ObjectCallFailure. */
 export function callCatalog<T>(env: Env, call: (catalog: CatalogApi) => Promise<T>): Promise<T> {
   return orProblem(callObject(() => call(catalogStub(env))));
 }
 
-/** Calls a shard by its name, with repeats. Throws AppError `overloaded` or `unavailable`. */
+/** Calls a shard by its name, with repeats. Throws AppError with an ObjectCallFailure. */
 export function callShard<T>(
   env: Env,
   name: string,
@@ -37,7 +37,24 @@ export function callShard<T>(
   return orProblem(callObject(() => call(env.SHARD.getByName(name))));
 }
 
-/** Calls a Breaker object by its name, with repeats. Throws AppError `overloaded` or `unavailable`. */
+/**
+ * Reads from a shard, with repeats. Every call lets a shard go on with what is due; where storage takes no writes, the
+ * read is made once more with `quiet`, without that. Throws AppError as `callShard` does.
+ */
+export async function readShard<T>(
+  env: Env,
+  name: string,
+  read: (shard: ReturnType<Env["SHARD"]["getByName"]>, quiet: boolean) => Promise<T>,
+): Promise<T> {
+  try {
+    return await callShard(env, name, (shard) => read(shard, false));
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== "storage_unavailable") throw error;
+    return callShard(env, name, (shard) => read(shard, true));
+  }
+}
+
+/** Calls a Breaker object by its name, with repeats. Throws AppError with an ObjectCallFailure. */
 export function callBreaker<T>(
   env: Env,
   name: string,
@@ -52,16 +69,18 @@ export function catalogStub(env: Env): CatalogApi {
   return env.CATALOG.getByName(CATALOG_NAME) as unknown as CatalogApi;
 }
 
+const DETAILS: Record<ObjectCallFailure, string> = {
+  overloaded: "too many requests for this storage; try again in a second",
+  storage_unavailable: "storage takes no writes: the disk is full or fails; try again in a while",
+  unavailable: "storage did not answer; try again in a second",
+};
+
 /** An object that gave no answer becomes the problem its caller gets. */
 async function orProblem<T>(calling: Promise<T>): Promise<T> {
   try {
     return await calling;
   } catch (error) {
     if (!(error instanceof ObjectCallError)) throw error;
-    const detail =
-      error.kind === "overloaded"
-        ? "too many requests for this storage; try again in a second"
-        : "storage did not answer; try again in a second";
-    throw new AppError(error.kind, detail, { cause: error });
+    throw new AppError(error.kind, DETAILS[error.kind], { cause: error });
   }
 }

@@ -30,7 +30,15 @@ export const PROBLEM_KINDS: Record<ErrorCode, Kind> = {
   internal: { status: 500, title: "Internal error" },
   not_configured: { status: 503, title: "Not configured" },
   overloaded: { status: 503, title: "Overloaded" },
+  storage_unavailable: { status: 503, title: "Storage unavailable" },
   unavailable: { status: 503, title: "Unavailable" },
+};
+
+/** Seconds after which a caller may try again, where the code says that it may. */
+const RETRY_AFTER: Partial<Record<ErrorCode, string>> = {
+  overloaded: "1",
+  storage_unavailable: "5",
+  unavailable: "1",
 };
 
 /** A known refusal of a request: its code, what a person needs to know, and which places of the request are wrong. */
@@ -48,8 +56,8 @@ export class AppError extends Error {
     super(detail, { cause: more.cause });
     this.code = code;
     this.errors = more.errors ?? [];
-    const retry = code === "overloaded" || code === "unavailable" ? { "retry-after": "1" } : {};
-    this.headers = { ...retry, ...more.headers };
+    const retryAfter = RETRY_AFTER[code];
+    this.headers = { ...(retryAfter !== undefined && { "retry-after": retryAfter }), ...more.headers };
   }
 }
 

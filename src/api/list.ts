@@ -1,7 +1,7 @@
 import type { ListMessage, QueueConfig } from "../core/messages.ts";
 import { shardName } from "../core/queue-shards.ts";
 import type { TaskList, TaskQuery } from "../schema/task.ts";
-import { type AppContext, callShard } from "./app-env.ts";
+import { type AppContext, readShard } from "./app-env.ts";
 import { mayUse } from "./auth.ts";
 import { cachedQueues } from "./catalog-cache.ts";
 import { makeCursor, readCursor } from "./cursor.ts";
@@ -35,6 +35,6 @@ async function queuesOf(c: AppContext, name: string | null): Promise<QueueConfig
 
 function listQueue(c: AppContext, queue: QueueConfig, message: ListMessage) {
   return Array.from({ length: queue.shards }, (_, shard) =>
-    callShard(c.env, shardName(queue.ref, shard), (stub) => stub.list(message)),
+    readShard(c.env, shardName(queue.ref, shard), (stub, quiet) => stub.list(message, quiet)),
   );
 }

@@ -84,7 +84,9 @@ function responsesOf(route: RouteDoc): Json {
     responses[status] = { description, ...(content && { content }) };
   }
   const keyed =
-    route.scope === null ? [] : (["unauthorized", "forbidden", "not_configured", "unavailable"] as const);
+    route.scope === null
+      ? []
+      : (["unauthorized", "forbidden", "not_configured", "storage_unavailable", "unavailable"] as const);
   const codes = [...new Set([...route.problems, ...keyed])];
   for (const [status, group] of Map.groupBy(codes, (code) => PROBLEM_KINDS[code].status)) {
     const content = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };

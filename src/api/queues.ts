@@ -7,7 +7,7 @@ import { MAX_SETTINGS_BYTES } from "../schema/limits.ts";
 import { QueueSettings } from "../schema/queue.ts";
 import { QueueName } from "../schema/task.ts";
 import { rulesOf } from "./address-rules.ts";
-import { type AppContext, type AppEnv, callCatalog, callShard, catalogStub } from "./app-env.ts";
+import { type AppContext, type AppEnv, callCatalog, callShard, catalogStub, readShard } from "./app-env.ts";
 import { AppError, invalidRequest } from "./app-error.ts";
 import { mayUse, needs } from "./auth.ts";
 import { forgetQueue, rememberQueue } from "./catalog-cache.ts";
@@ -100,7 +100,7 @@ async function rotate(env: Env, name: string) {
 
 /**
  * Tells a change to all shards, and to this isolate. A shard that is not told learns it with its next submit; until
- * then it could go on by the old settings, so the caller hears of it. Throws AppError `unavailable` or `overloaded`.
+ * then it could go on by the old settings, so the caller hears of it. Throws AppError as `callShard` does.
  */
 async function spread(env: Env, queue: QueueConfig): Promise<void> {
   rememberQueue(queue);
@@ -115,7 +115,9 @@ async function spread(env: Env, queue: QueueConfig): Promise<void> {
 }
 
 async function statsOf(env: Env, queue: QueueConfig) {
-  return sumStats(await onAllShards(env, queue, (shard) => shard.stats()), clock.now());
+  const names = shardNames(queue);
+  const stats = names.map((name) => readShard(env, name, (shard, quiet) => shard.stats(quiet)));
+  return sumStats(await Promise.all(stats), clock.now());
 }
 
 function onAllShards<T>(
@@ -123,8 +125,11 @@ function onAllShards<T>(
   queue: QueueConfig,
   call: (shard: ReturnType<Env["SHARD"]["getByName"]>) => Promise<T>,
 ): Promise<T[]> {
-  const shards = Array.from({ length: queue.shards }, (_, shard) => shardName(queue.ref, shard));
-  return Promise.all(shards.map((name) => callShard(env, name, call)));
+  return Promise.all(shardNames(queue).map((name) => callShard(env, name, call)));
+}
+
+function shardNames(queue: QueueConfig): string[] {
+  return Array.from({ length: queue.shards }, (_, shard) => shardName(queue.ref, shard));
 }
 
 function nameOf(given: string): string {

@@ -56,7 +56,7 @@ export const SERVICE_ROUTES: readonly RouteDoc[] = [
     description: "Answers 200 while the deployment is configured and its storage answers.",
     scope: null,
     responses: [{ status: 200, description: "Ready", schema: "Health" }],
-    problems: ["not_configured", "unavailable"],
+    problems: ["not_configured", "storage_unavailable", "unavailable"],
   },
   {
     method: "GET",

@@ -5,7 +5,7 @@ import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../schema/limits.ts";
 import type { Problem } from "../schema/problem.ts";
 import { BatchRequest, type TaskAccepted, TaskQuery } from "../schema/task.ts";
 import { rulesOf } from "./address-rules.ts";
-import { type AppContext, type AppEnv, callShard } from "./app-env.ts";
+import { type AppContext, type AppEnv, callShard, readShard } from "./app-env.ts";
 import { AppError, invalidRequest, problemOf } from "./app-error.ts";
 import { mayUse, needs } from "./auth.ts";
 import { cachedQueue } from "./catalog-cache.ts";
@@ -61,7 +61,7 @@ tasks.get("/v1/tasks", needs("read"), async (c) => {
 
 tasks.get("/v1/tasks/:id", needs("read"), async (c) => {
   const id = c.req.param("id");
-  const answer = await callShard(c.env, await shardOfTask(c, id), (shard) => shard.get(id));
+  const answer = await readShard(c.env, await shardOfTask(c, id), (shard, quiet) => shard.get(id, quiet));
   if (!answer.ok) throw refused(answer);
   return c.json(answer.task);
 });

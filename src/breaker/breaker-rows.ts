@@ -84,6 +84,19 @@ export class BreakerRows {
     this.#sql.exec("DELETE FROM shards WHERE shard = ?", shard);
   }
 
+  /** Notes that the queue's operators are told now that the target is gone. False: it is noted already. */
+  addGoneTold(queueRef: number, now: number): boolean {
+    const known = this.#sql.exec("SELECT 1 FROM told WHERE queue_ref = ?", queueRef).toArray();
+    if (known.length > 0) return false;
+    this.#sql.exec("INSERT INTO told (queue_ref, gone_at) VALUES (?, ?)", queueRef, now);
+    return true;
+  }
+
+  /** Forgets what was told at that instant or earlier. */
+  forgetGoneTold(until: number): void {
+    this.#sql.exec("DELETE FROM told WHERE gone_at <= ?", until);
+  }
+
   /** Adds a change; the oldest goes. */
   addAudit(entry: BreakerAudit): void {
     this.#sql.exec("INSERT INTO audit (entry) VALUES (?)", JSON.stringify(entry));

@@ -1,15 +1,18 @@
 import { DurableObject } from "cloudflare:workers";
 import migration0001 from "../../migrations/breaker/0001_init.sql";
+import migration0002 from "../../migrations/breaker/0002_told.sql";
 import { clock } from "../clock.ts";
-import type { Breaker as BreakerState } from "../core/breaker.ts";
-import type { BreakerPort, BreakerSync } from "../core/messages.ts";
+import type { BreakerNews, BreakerPort, BreakerSync } from "../core/messages.ts";
 import { migrate } from "../core/migrate.ts";
 import type { Env } from "../env.ts";
 import type { BreakerView } from "../schema/breaker.ts";
 import { keyOfBreaker } from "./breaker-key.ts";
 import { TargetBreaker } from "./target-breaker.ts";
 
-const MIGRATIONS = [{ name: "0001_init", sql: migration0001 }];
+const MIGRATIONS = [
+  { name: "0001_init", sql: migration0001 },
+  { name: "0002_told", sql: migration0002 },
+];
 
 /** The Durable Object of one target's breaker: an adapter that builds a TargetBreaker on this object's storage. */
 export class Breaker extends DurableObject<Env> implements BreakerPort {
@@ -33,7 +36,7 @@ export class Breaker extends DurableObject<Env> implements BreakerPort {
     });
   }
 
-  async sync(message: BreakerSync): Promise<BreakerState> {
+  async sync(message: BreakerSync): Promise<BreakerNews> {
     return this.#breaker.sync(message);
   }
 

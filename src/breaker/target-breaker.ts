@@ -1,9 +1,7 @@
 import {
   type Breaker,
   type BreakerAudit,
-  type BreakerStep,
   isolate,
-  leaseProbe,
   newBreaker,
   nextChangeAt,
   onCounts,
@@ -11,21 +9,25 @@ import {
   reset,
   settleProbe,
 } from "../core/breaker.ts";
-import { type BreakerCounts, dropOld, mergeReport } from "../core/breaker-counts.ts";
+import { dropOld, mergeReport } from "../core/breaker-counts.ts";
 import { type BreakerPolicy, breakerPolicy, DEFAULT_BREAKER_POLICY } from "../core/breaker-policy.ts";
-import type { BreakerShardPort, BreakerSync } from "../core/messages.ts";
+import type { BreakerNews, BreakerShardPort, BreakerSync } from "../core/messages.ts";
 import type { SqlPort } from "../core/sql-port.ts";
 import type { BreakerView } from "../schema/breaker.ts";
-import { MINUTE_MS, SECOND_MS } from "../schema/limits.ts";
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../schema/limits.ts";
 import { BreakerRows } from "./breaker-rows.ts";
 import { breakerView } from "./breaker-view.ts";
+import { holdOf, NO_HOLDS, noteHold } from "./holds.ts";
 import { BreakerShards } from "./shards.ts";
-import { tellShards } from "./tell-shards.ts";
+import { type ToldShard, tellShards } from "./tell-shards.ts";
+import { follow, giveProbe, type Memory, type Turn, toldOf } from "./turn.ts";
 
 /** While the breaker stays closed, its counts are written at most this often. */
 const COUNTS_EVERY_MS = 5 * SECOND_MS;
 /** The same operation by the same key within this time is a repeat of it, whose answer was lost. */
 const REPEAT_MS = MINUTE_MS;
+/** A queue's operators are told that the target is gone once in so long. */
+const TELL_GONE_EVERY_MS = HOUR_MS;
 /** An alarm may be late by as much as a minute at a failover; one that is later than this is armed again. */
 const LOST_ALARM_MS = 2 * MINUTE_MS;
 /** Takes a lease back without counting anything. */
@@ -43,26 +45,6 @@ export interface TargetBreakerPorts {
   /** A new stub for each call. */
   shard(name: string): Pick<BreakerShardPort, "breakerChanged">;
   log(line: Record<string, unknown>): void;
-}
-
-interface Memory {
-  key: string;
-  breaker: Breaker;
-  counts: BreakerCounts;
-  /** The counts that are on disk, and when they were written, as far as is known; null: nothing is on disk yet. */
-  written: { counts: BreakerCounts; at: number } | null;
-  shards: BreakerShards;
-}
-
-/** One event on its way through the breaker: what it changes in memory, and who is to be told of it. */
-interface Turn extends Memory {
-  now: number;
-  changed: boolean;
-  audits: BreakerAudit[];
-  /** Every shard is to be told. */
-  push: boolean;
-  /** The shard that has been given a probe and does not know it yet; null: none. */
-  prober: string | null;
 }
 
 /**
@@ -85,32 +67,49 @@ export class TargetBreaker {
   }
 
   /** Takes in what a shard tells; answers with the state that holds now, the shard's probe lease in it. */
-  sync(message: BreakerSync): Breaker {
-    const { key, shard, report, probed } = message;
+  sync(message: BreakerSync): BreakerNews {
+    const { key, shard, queueRef, report, probed } = message;
     let isNewQueue = false;
+    let tellGone = {};
     const policy = breakerPolicy(message.settings);
     const turn = this.#take(key, shard, (turn) => {
       const { now, shards } = turn;
       const { random } = this.#ports;
-      isNewQueue = !shards.all().some(({ queueRef }) => queueRef === message.queueRef);
+      isNewQueue = !shards.all().some((known) => known.queueRef === queueRef);
       shards.heard(message);
+      this.#hold(turn, message);
+      if (message.gone === true) tellGone = { tellGone: this.#mayTellGone(queueRef, now) };
       if (probed !== null)
         follow(turn, settleProbe(turn.breaker, probed.lease, probed.ok, policy, now, random));
       if (report === null) return;
       turn.counts = dropOld(mergeReport(turn.counts, report), now - shards.windowMs);
       follow(turn, onCounts(turn.breaker, turn.counts, policy, now, random));
     });
-    if (isNewQueue) this.#announceLate(turn, shard);
-    return turn.breaker;
+    if (isNewQueue) this.#announceLate(turn, message);
+    return { ...newsFor(turn, queueRef), ...tellGone };
+  }
+
+  /** What one shard of a queue was asked for holds for the others. */
+  #hold(turn: Turn, { queueRef, holdUntil }: BreakerSync): void {
+    const holds = noteHold(turn.holds, queueRef, holdUntil, turn.now);
+    if (holds !== turn.holds) turn.heldQueue = queueRef;
+    turn.holds = holds;
+  }
+
+  /** Whether the shard that asks tells its queue's operators: the first one in an hour does. */
+  #mayTellGone(queueRef: number, now: number): boolean {
+    this.#rows.forgetGoneTold(now - TELL_GONE_EVERY_MS);
+    return this.#rows.addGoneTold(queueRef, now);
   }
 
   /** A queue that meets an outage that others have found hears of it too: its operators were told of nothing yet. */
-  #announceLate({ key, breaker, audits }: Turn, shard: string): void {
+  #announceLate(turn: Turn, { shard, queueRef }: BreakerSync): void {
+    const { key, breaker, audits } = turn;
     const isOutage = breaker.state === "open" || breaker.state === "half_open";
     if (!isOutage || audits.some(isForOperators)) return;
     const opened = this.#rows.audit().find(isForOperators);
     if (opened === undefined) return;
-    const telling = this.#ports.shard(shard).breakerChanged(key, breaker, opened);
+    const telling = this.#ports.shard(shard).breakerChanged(key, newsFor(turn, queueRef), opened);
     // The shard has its answer already; should this be lost, nothing but the message is.
     this.#ports.keepAlive(telling.catch(() => undefined));
   }
@@ -155,8 +154,8 @@ export class TargetBreaker {
   #take(key: string, asking: string | null, event: (turn: Turn) => void): Turn {
     try {
       const turn = this.#ports.transaction(() => this.#run(key, asking, event));
-      const { breaker, counts, written, shards } = turn;
-      this.#memory = { key, breaker, counts, written, shards };
+      const { breaker, counts, written, shards, holds } = turn;
+      this.#memory = { key, breaker, counts, written, shards, holds };
       this.#arm(turn);
       this.#tell(turn, asking);
       return turn;
@@ -170,7 +169,8 @@ export class TargetBreaker {
   #run(key: string, asking: string | null, event: (turn: Turn) => void): Turn {
     const now = this.#ports.now();
     const known = this.#memory ?? this.#stored() ?? this.#fresh(key, now);
-    const turn: Turn = { ...known, now, changed: false, audits: [], push: false, prober: null };
+    const nobody = { push: false, prober: null, heldQueue: null };
+    const turn: Turn = { ...known, now, changed: false, audits: [], ...nobody };
     const before = turn.breaker;
     event(turn);
     follow(turn, onTime(turn.breaker, now));
@@ -182,14 +182,15 @@ export class TargetBreaker {
 
   #fresh(key: string, now: number): Memory {
     const shards = new BreakerShards(this.#rows);
-    return { key, breaker: newBreaker(now), counts: new Map(), written: null, shards };
+    return { key, breaker: newBreaker(now), counts: new Map(), written: null, shards, holds: NO_HOLDS };
   }
 
   /** Null: nobody has ever told this breaker anything. */
   #stored(): Memory | null {
     const row = this.#rows.read();
     if (row === null) return null;
-    return { ...row, written: { counts: row.counts, at: 0 }, shards: new BreakerShards(this.#rows) };
+    const shards = new BreakerShards(this.#rows);
+    return { ...row, written: { counts: row.counts, at: 0 }, shards, holds: NO_HOLDS };
   }
 
   #write(turn: Turn): void {
@@ -215,23 +216,31 @@ export class TargetBreaker {
   }
 
   #tell(turn: Turn, asking: string | null): void {
-    const { key, breaker, audits, push, prober, shards } = turn;
+    const { key, audits } = turn;
     for (const { at: _, ...change } of audits) this.#ports.log({ event: "breaker.changed", key, ...change });
-    const everyone = shards.all();
-    const told = push ? everyone : everyone.filter(({ shard }) => shard === prober && shard !== asking);
+    const told = toldOf(turn, asking);
     if (told.length === 0) return;
     const announce = audits.findLast(isForOperators) ?? null;
-    const send = (shard: string, isAnnouncer: boolean) =>
-      this.#push(shard, key, breaker, isAnnouncer ? announce : null);
+    const send = async ({ shard, queueRef }: ToldShard, isAnnouncer: boolean) => {
+      const news = newsFor(turn, queueRef);
+      const isState = turn.push || turn.prober === shard;
+      return this.#push(shard, key, news, isAnnouncer ? announce : null, isState);
+    };
     this.#ports.keepAlive(tellShards(told, announce !== null, send));
   }
 
-  /** Tells one shard; false: it could not be told. */
-  async #push(shard: string, key: string, breaker: Breaker, announce: BreakerAudit | null): Promise<boolean> {
+  /** Tells one shard; false: it could not be told. A hold that is lost (`isState` false) is found out by a call. */
+  async #push(
+    shard: string,
+    key: string,
+    news: BreakerNews,
+    announce: BreakerAudit | null,
+    isState: boolean,
+  ): Promise<boolean> {
     try {
-      await this.#ports.shard(shard).breakerChanged(key, breaker, announce);
+      await this.#ports.shard(shard).breakerChanged(key, news, announce);
     } catch (error) {
-      this.#notTold(shard, key, breaker, error);
+      if (isState) this.#notTold(shard, key, news, error);
       return false;
     }
     if (this.#memory?.shards.hasFailed(shard) !== false)
@@ -263,33 +272,9 @@ export class TargetBreaker {
   }
 }
 
-function follow(turn: Turn, { breaker, changes }: BreakerStep): void {
-  turn.breaker = breaker;
-  if (changes === null) return;
-  turn.changed = true;
-  if (changes.audit !== null) turn.audits.push(changes.audit);
-  if (changes.push) turn.push = true;
-}
-
-/**
- * Leases the probe of a half-open breaker, where nobody has it, to the shard that should make it. One that let its
- * lease lapse, and is not asking just now, is taken for gone until it asks again. Where a probe has ended and no shard
- * is known that would make the next, all are told: those that wait for this breaker then ask.
- */
-function giveProbe(turn: Turn, before: Breaker, asking: string | null): void {
-  const { breaker, shards, now } = turn;
-  if (breaker.state !== "half_open") return;
-  const held = breaker.probe;
-  if (held !== null && held.until > now) return;
-  if (held !== null && held.shard !== asking) shards.unpark(held.shard);
-  const chosen = shards.chooseProber();
-  if (chosen === null) {
-    if (held === null && breaker.version !== before.version) turn.push = true;
-    return;
-  }
-  shards.probed(chosen.shard, now);
-  follow(turn, leaseProbe(breaker, chosen.shard, now, chosen.leaseMs));
-  turn.prober = chosen.shard;
+/** What a shard of the queue is told. */
+function newsFor({ breaker, holds, now }: Turn, queueRef: number): BreakerNews {
+  return { ...breaker, ...holdOf(holds, queueRef, now) };
 }
 
 /** Operators hear that a target went down, and that it is up again; not of every probe in between. */

@@ -5,7 +5,8 @@ export type AdaptiveMode = "off" | "queue" | "load";
 export interface QueueStretch {
   /** 1 to 64. */
   factor: number;
-  changedAt: number;
+  /** When it was looked at last. */
+  lookedAt: number;
 }
 
 /** What of a target a wait may depend on. */
@@ -16,7 +17,7 @@ export interface AdaptiveSituation {
 }
 
 /** Nothing is stretched. */
-export const NO_STRETCH: QueueStretch = { factor: 1, changedAt: Number.NEGATIVE_INFINITY };
+export const NO_STRETCH: QueueStretch = { factor: 1, lookedAt: Number.NEGATIVE_INFINITY };
 
 /** Over so many tasks of a target, waits for it are doubled. */
 const MANY_WAITING = 100;
@@ -24,15 +25,20 @@ const MAX_FACTOR = 64;
 /** One step in so long: a hundred failures at the same instant are one reason to double, not a hundred. */
 const STEP_MS = 1_000;
 
+/** Whether `stretchAt` would look at how many tasks wait: once a second, so that they need not be counted oftener. */
+export function isStretchDue(before: QueueStretch, now: number): boolean {
+  return now - before.lookedAt >= STEP_MS;
+}
+
 /**
  * The stretch as it is with `waiting` tasks (of the target, in the queue) at `now`: doubled while these are over
- * 100, at most once a second; else halved for each second since the last change.
+ * 100, at most once a second; else halved for each second since it was looked at last.
  */
 export function stretchAt(before: QueueStretch, waiting: number, now: number): QueueStretch {
-  const steps = Math.floor((now - before.changedAt) / STEP_MS);
-  if (steps < 1) return before;
-  if (waiting > MANY_WAITING) return { factor: Math.min(MAX_FACTOR, before.factor * 2), changedAt: now };
-  return before.factor === 1 ? before : { factor: Math.max(1, before.factor / 2 ** steps), changedAt: now };
+  if (!isStretchDue(before, now)) return before;
+  if (waiting > MANY_WAITING) return { factor: Math.min(MAX_FACTOR, before.factor * 2), lookedAt: now };
+  const steps = Math.floor((now - before.lookedAt) / STEP_MS);
+  return { factor: Math.max(1, before.factor / 2 ** steps), lookedAt: now };
 }
 
 /**

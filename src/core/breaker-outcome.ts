@@ -7,6 +7,11 @@ export interface CallEffect {
   slow: boolean;
   /** Whether there was a connection: what breaks, and what makes, a run of connect-type failures. */
   reach: "reached" | "unreached" | "unknown";
+  /**
+   * A 429: the target works, and wants fewer calls. That is for the hold, the limit and the ramp; a breaker counts it
+   * neither way, so that no burst of refusals opens one. Left out: it is none.
+   */
+  asksToWait?: true;
 }
 
 /** How long the call might have taken. */
@@ -28,6 +33,8 @@ const TARGET_FAULTS: ReadonlyMap<ErrorType, CallEffect["reach"]> = new Map([
   ["server_error", "reached"],
   ["rate_limited", "reached"],
 ]);
+/** RFC 6585 4. A 503 with a Retry-After is sorted alike, but is a failure of the target's own. */
+const TOO_MANY_REQUESTS = 429;
 /** Not known to have arrived, or refused by Redrive itself. */
 const SAY_NOTHING: ReadonlySet<ErrorType> = new Set(["interrupted", "invalid_request"]);
 
@@ -37,15 +44,17 @@ const SAY_NOTHING: ReadonlySet<ErrorType> = new Set(["interrupted", "invalid_req
  * measured by the longer of the two: else one task with a timeout of 1 ms could close a target for everybody.
  */
 export function effectOf(
-  outcome: Pick<Outcome, "errorType" | "durationMs">,
+  outcome: Pick<Outcome, "errorType" | "status" | "durationMs">,
   { timeoutMs, queueTimeoutMs }: CallTimeouts,
   slowFraction: number,
 ): CallEffect | null {
-  const { errorType, durationMs } = outcome;
+  const { errorType, status, durationMs } = outcome;
   const slow = durationMs > slowFraction * Math.max(timeoutMs, queueTimeoutMs);
   if (errorType === null) return { ok: true, slow, reach: "reached" };
   if (SAY_NOTHING.has(errorType)) return null;
   if (errorType === "timeout" && timeoutMs < queueTimeoutMs) return null;
   const reach = TARGET_FAULTS.get(errorType);
+  if (errorType === "rate_limited" && status === TOO_MANY_REQUESTS)
+    return { ok: false, slow, reach: "reached", asksToWait: true };
   return reach === undefined ? { ok: true, slow, reach: "reached" } : { ok: false, slow, reach };
 }

@@ -5,13 +5,19 @@ export interface Rate {
   burst: number;
 }
 
-/** Instants are counted in whole parts of a millisecond this fine: sums of them are exact to the year 2248. */
-const PARTS_OF_A_MS = 1_024;
+/** Instants are counted in whole parts of a millisecond this fine: sums of them are exact to the year 2109. */
+const PARTS_OF_A_MS = 2_048;
+/**
+ * A clock in whole milliseconds shows an instant up to this much late. A burst that makes up for less would lose a
+ * part of the interval with every call: of 300 a second with a burst of 1, 250 would be left.
+ */
+const CLOCK_LATE_MS = 1 - 1 / PARTS_OF_A_MS;
 
 /**
  * The generic cell rate algorithm: one number is all its state. `freeAt` (0 to begin with) is the theoretical
- * arrival time of the next call; a call may go while that is less than the burst's time ahead of now. In no
- * span of t go more than burst + limit * t / perMs calls.
+ * arrival time of the next call, fractions of a millisecond included; a call may go while that is less than the
+ * burst's time ahead of now. In no span of t go more than burst + limit * t / perMs calls, where the burst is what
+ * was asked for, and at least 1 and what comes in one millisecond of the clock: who always asks gets the whole rate.
  * @see ITU-T I.371, annex A
  */
 export function rateAllows(rate: Rate, freeAt: number, now: number): boolean {
@@ -39,7 +45,8 @@ function known(rate: Rate, freeAt: number, now: number): number {
 }
 
 function burstMs(rate: Rate): number {
-  return Math.floor((rate.burst - 1) * intervalMs(rate) * PARTS_OF_A_MS) / PARTS_OF_A_MS;
+  const askedMs = Math.floor((rate.burst - 1) * intervalMs(rate) * PARTS_OF_A_MS) / PARTS_OF_A_MS;
+  return Math.max(CLOCK_LATE_MS, askedMs);
 }
 
 function intervalMs(rate: Rate): number {

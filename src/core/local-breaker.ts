@@ -116,8 +116,8 @@ export function beginProbe(local: LocalBreaker): LocalBreaker {
 }
 
 /**
- * Counts a call that ended now. One that began before the breaker closed says nothing about the target since. Where the
- * shard's own counts say that the target is down, it opens at once, without asking.
+ * Counts a call that ended now, but no 429. One that began before the breaker closed says nothing about the target since.
+ * Where the shard's own counts say that the target is down, it opens at once, without asking.
  */
 export function countCall(
   local: LocalBreaker,
@@ -126,7 +126,7 @@ export function countCall(
   context: LocalContext,
 ): LocalStep {
   const from = countedFrom(local.breaker);
-  if (effect === null || startedAt < from) return still(local);
+  if (effect === null || effect.asksToWait === true || startedAt < from) return still(local);
   const { now, policy } = context;
   const own = addCall(local.own, effect, now, from, policy.windowMs);
   const { seq } = own.reach;
@@ -196,7 +196,8 @@ export function goAlone(local: LocalBreaker, leaseMs: number, context: LocalCont
 
 /**
  * The probe's call has ended: the shard takes the result in at once, then tells the Breaker object and adopts its
- * answer. The effect is null where the outcome says nothing of the target.
+ * answer. The effect is null where the outcome says nothing of the target. A 429 is no success, so that the next probe
+ * is as far off as after a failure.
  */
 export function probeEnded(
   local: LocalBreaker,

@@ -167,15 +167,25 @@ export interface ShardStats {
 export type TaskAnswer = { ok: true; task: TaskView } | Refusal;
 export type OperateAction = "cancel" | "retry" | "resume";
 
+/** What shards of a queue ask of each other. */
+export interface SiblingPort {
+  /**
+   * Asked of the queue's first shard by one that finds the queue stalled: whether it is to tell operators. The first
+   * one in an hour is.
+   */
+  mayTellStalled(): Promise<boolean>;
+}
+
 /** Every call the API makes to a shard. All are idempotent: a platform may repeat them. */
-export interface ShardApi extends ShardPort, BreakerShardPort {
+export interface ShardApi extends ShardPort, BreakerShardPort, SiblingPort {
+  // A read that is `quiet` leaves what is due alone and writes nothing, for storage that takes no writes.
   /** Answers in the order of the tasks. Throws only where nothing was stored or it is not known. */
   submit(message: SubmitMessage): Promise<SubmitResult[]>;
-  get(id: string): Promise<TaskAnswer>;
-  list(message: ListMessage): Promise<ListAnswer>;
+  get(id: string, quiet?: boolean): Promise<TaskAnswer>;
+  list(message: ListMessage, quiet?: boolean): Promise<ListAnswer>;
   /** `force`: a retry also starts a new round of a task that succeeded. */
   operate(id: string, action: OperateAction, force: boolean): Promise<TaskAnswer>;
-  stats(): Promise<ShardStats>;
+  stats(quiet?: boolean): Promise<ShardStats>;
   /** Takes new settings, unless it has these or newer ones; they hold for waiting tasks too. */
   configure(config: QueueConfig): Promise<void>;
   /** Refuses submits from now on and answers true, unless a task is not final or a callback not delivered. */
@@ -217,12 +227,24 @@ export interface BreakerSync {
   probed: { lease: number; ok: boolean | null } | null;
   /** What is in force in the shard, for the view. */
   load: { limit: number; loadFactor: number; budgetLeft: number | null };
+  /** Until when (epoch ms) the target has asked for no calls, as far as the shard knows; left out: it has not. */
+  holdUntil?: number;
+  /** The target has answered 410, and the shard would tell its queue's operators; left out: it would not. */
+  gone?: true;
 }
+
+/** What a Breaker object tells a shard: the state that holds now, and what is for its queue alone. */
+export type BreakerNews = Breaker & {
+  /** Until when the target has asked a shard of the queue for no calls; left out: it has not. */
+  holdUntil?: number;
+  /** To a shard that asked with `gone`: whether it is to tell. Left out (an older release): it is. */
+  tellGone?: boolean;
+};
 
 /** What the API and shards ask of a Breaker object. */
 export interface BreakerPort {
   /** Takes in what a shard tells; answers with the state that holds now, the shard's probe lease in it. */
-  sync(message: BreakerSync): Promise<Breaker>;
+  sync(message: BreakerSync): Promise<BreakerNews>;
   /** Null: nobody has ever told it anything. */
   view(): Promise<BreakerView | null>;
   isolate(reason: string, by: string): Promise<BreakerView>;
@@ -243,10 +265,10 @@ export interface TargetSummary {
 /** What a Breaker object and the API ask of a shard beside its tasks. */
 export interface BreakerShardPort {
   /**
-   * The Breaker object tells that a target's state has changed. `announce`: this shard tells its queue's operators,
+   * The Breaker object tells that a target's state has changed, or that it asked for no calls. `announce`: this shard tells its queue's operators,
    * for all shards of the queue.
    */
-  breakerChanged(key: string, breaker: Breaker, announce: BreakerAudit | null): Promise<void>;
+  breakerChanged(key: string, news: BreakerNews, announce: BreakerAudit | null): Promise<void>;
   /** The shard asks the target's Breaker object what holds, and is told of changes from then on. */
   askBreaker(key: string): Promise<void>;
   /** The targets that are not closed, and those called within the last hour; at most `limit`. */

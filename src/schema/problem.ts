@@ -21,6 +21,7 @@ export const ERROR_CODES = [
   "invalid_cursor",
   "not_configured",
   "overloaded",
+  "storage_unavailable",
   "unavailable",
   "internal",
 ] as const;

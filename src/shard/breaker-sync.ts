@@ -5,8 +5,9 @@ import { breakerName } from "../core/queue-shards.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import { hasParked, probeCandidate, surelyHasParked } from "./breaker-probe.ts";
 import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
+import { tellGone } from "./events.ts";
 import { lanesOf } from "./gate.ts";
-import type { GroupCommit } from "./group-commit.ts";
+import type { GroupCommit, Tx } from "./group-commit.ts";
 import { readinessOf } from "./readiness.ts";
 import { allowedCalls, loadOf, retriesLeft, type Target } from "./target.ts";
 
@@ -41,9 +42,11 @@ interface LastTalk {
   failures: number;
   /** What it knows of rows that wait for it: nothing, that there are some, or that there are first attempts too. */
   parked: "none" | "some" | "firsts";
+  /** The limit that it was told. */
+  limit: number;
 }
 
-const NO_TALK: LastTalk = { endedAt: 0, notBefore: 0, failures: 0, parked: "none" };
+const NO_TALK: LastTalk = { endedAt: 0, notBefore: 0, failures: 0, parked: "none", limit: 0 };
 
 /**
  * Keeps a shard and the Breaker objects of its targets in step: tells counts and probe results, asks what holds now,
@@ -98,18 +101,19 @@ export class BreakerSyncs {
     }
   }
 
-  #nextTalkAt({ key, local }: Target): number | null {
+  #nextTalkAt(target: Target): number | null {
+    const { key, local, heldUntil, heldTold } = target;
     const { targets } = this.#ctx;
     const now = this.#ctx.now();
     const isDown = local.breaker.state !== "closed";
     const last = this.#last.get(key) ?? NO_TALK;
     // A breaker that closes forgets who had rows waiting.
     if (!isDown && last.parked !== "none") this.#last.set(key, { ...last, parked: "none" });
-    const { endedAt, notBefore, failures, parked } = last;
+    const { endedAt, notBefore, failures, parked, limit } = last;
     if (!targets.policy.enabled || (!isDown && failures >= MOST_TRIES)) {
       targets.probed.delete(key);
       targets.unsure.delete(key);
-      return null;
+      return targets.gone.has(key) && targets.policy.enabled ? Math.max(now, notBefore) : null;
     }
     const isNews = parked !== "firsts" && this.#parked(key) !== parked;
     const askAt = isDown && hasParked(this.#ctx, key) ? (isNews ? now : this.#askAt(local, endedAt)) : null;
@@ -119,7 +123,13 @@ export class BreakerSyncs {
         : reportAt(local, { now, policy: targets.policy });
     const pause = failures === 0 ? endedAt + PAUSE_MS : notBefore;
     const probed = targets.probed.get(key);
+    // A hold that others know already lasts until a little later with each answer: that may wait.
+    const holdAt = heldTold > now ? notBefore : pause;
     return earliest([
+      heldUntil > Math.max(heldTold, now + PAUSE_MS) ? Math.max(now, holdAt) : null,
+      // A 429 cuts the limit and is in no report.
+      this.#limitOf(target) < limit ? Math.max(now, notBefore) : null,
+      targets.gone.has(key) ? Math.max(now, failures === 0 ? now : notBefore) : null,
       report === null ? null : Math.max(report, isDown && failures === 0 ? now : notBefore),
       probed === undefined ? null : Math.max(now, failures === 0 && probed.ok !== null ? now : pause),
       askAt === null ? null : Math.max(askAt, pause),
@@ -141,8 +151,9 @@ export class BreakerSyncs {
       const breaker = await this.#ports.breaker(breakerOf(this.#ctx, key)).sync(message);
       await this.#group.run((tx) => {
         this.#ctx.targets.unsure.delete(key);
-        this.#ended(key, { waitMs: REPORT_EVERY_MS, failures: 0, parked });
+        this.#ended(key, { waitMs: REPORT_EVERY_MS, failures: 0, parked, limit: message.load.limit });
         this.#ctx.targets.answered(tx, breaker, message, target);
+        if (message.gone === true) this.#tellGone(tx, key, breaker.tellGone ?? true);
       });
     } catch (error) {
       this.#ctx.log("breaker.unreachable", { target: key, error: String(error) });
@@ -152,16 +163,24 @@ export class BreakerSyncs {
 
   #goOnAlone(target: Target): Promise<void> {
     const { key } = target;
-    const failures = (this.#last.get(key)?.failures ?? 0) + 1;
+    const { failures: before, limit } = this.#last.get(key) ?? NO_TALK;
+    const failures = before + 1;
     const waitMs = Math.min(MOST_ASK_AGAIN_MS, ASK_AGAIN_MS * 2 ** (failures - 1));
     return this.#group.run((tx) => {
-      this.#ended(key, { waitMs, failures, parked: "none" });
+      this.#ended(key, { waitMs, failures, parked: "none", limit });
       this.#ctx.targets.alone(tx, key, this.#leaseMs(target));
+      // Nobody can say whether another shard has told.
+      this.#tellGone(tx, key, true);
     });
   }
 
+  #tellGone(tx: Tx, key: string, may: boolean): void {
+    const task = this.#ctx.targets.gone.get(key);
+    if (task !== undefined) tellGone(this.#ctx, tx, key, may ? task : null);
+  }
+
   /** The call is over: in the commit that takes its answer in, the next one is planned. */
-  #ended(key: string, talk: Pick<LastTalk, "failures" | "parked"> & { waitMs: number }): void {
+  #ended(key: string, talk: Omit<LastTalk, "endedAt" | "notBefore"> & { waitMs: number }): void {
     const { waitMs, ...rest } = talk;
     const now = this.#ctx.now();
     this.#underWay.delete(key);
@@ -196,11 +215,17 @@ export class BreakerSyncs {
       wantLeaseMs: mayProbe ? this.#leaseMs(target, candidate?.timeoutMs) : null,
       probed: ctx.targets.probed.get(key) ?? null,
       load: {
-        limit: allowedCalls(target, settings, ctx.capacity),
+        limit: this.#limitOf(target),
         loadFactor: loadOf(target, ctx.now()),
         budgetLeft: Number.isFinite(budgetLeft) ? budgetLeft : null,
       },
+      ...(target.heldUntil > ctx.now() ? { holdUntil: target.heldUntil } : {}),
+      ...(ctx.targets.gone.has(key) ? { gone: true } : {}),
     };
+  }
+
+  #limitOf(target: Target): number {
+    return allowedCalls(target, this.#ctx.queue.settings, this.#ctx.capacity);
   }
 
   /** How long a probe may take: as long as the call it would be, at least as any attempt of this queue. */

@@ -110,11 +110,10 @@ function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: Each
   let below = ABOVE_ALL_PRIORITIES;
   for (;;) {
     const limit = count - handled + 1;
-    const rows = ctx.laneRows.waiting(lane, below, limit);
+    const rows = ctx.laneRows.waiting(lane, below, now, limit);
     const first = rows[0];
     if (first === undefined) break;
-    const stopAt =
-      rows.find((row) => Number(row.due_at) > now) ?? (rows.length === limit ? rows.at(-1) : undefined);
+    const stopAt = rows[limit - 1] ?? rows.find((row) => Number(row.due_at) > now);
     for (const row of rows) {
       if (row === stopAt) break;
       handled++;

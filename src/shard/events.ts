@@ -8,15 +8,14 @@ import type { Task } from "../core/task.ts";
 import { eventRoundId } from "../core/transition.ts";
 import type { OperatorEvent } from "../schema/event.ts";
 import { HOUR_MS, MINUTE_MS } from "../schema/limits.ts";
-import type { EachRow } from "./claim.ts";
 import type { ShardContext } from "./context.ts";
 import { gateOf } from "./gate.ts";
 import type { Tx } from "./group-commit.ts";
-import { oldestDue } from "./oldest-due.ts";
+import { type OldestDue, oldestDue } from "./oldest-due.ts";
 
 /** A queue is stalled where a task has been due and not called for so long. */
 const STALLED_MS = 15 * MINUTE_MS;
-/** What goes on is told once in so long: by each shard, and for each target. */
+/** What goes on is told once in so long for each queue, a target that is gone for each target too. */
 const TELL_EVERY_MS = HOUR_MS;
 
 /** Tells the queue's operators that a breaker has opened or closed, where they want to hear of it. */
@@ -38,30 +37,49 @@ export function announceBreaker(
   });
 }
 
-/** Tells the queue's operators that a target answered 410: it will not come back. Once an hour for each target. */
+/**
+ * A target answered 410: it will not come back. Its Breaker object says whether this shard is to tell the queue's
+ * operators, or another has told them; for a queue that asks no Breaker object, this shard tells.
+ */
 export function announceGone(ctx: ShardContext, tx: Tx, { id, target }: Task): void {
-  const now = ctx.now();
-  if (!wants(ctx, "target.gone") || ctx.targets.get(target).goneToldAt > now - TELL_EVERY_MS) return;
-  announce(ctx, tx, "target.gone", { target, task: id });
+  if (!wants(ctx, "target.gone") || ctx.targets.get(target).goneToldAt > ctx.now() - TELL_EVERY_MS) return;
+  tx.after(() => ctx.targets.noteGone(target, id));
+  if (!ctx.targets.policy.enabled) tellGone(ctx, tx, target, id);
+}
+
+/** Tells the queue's operators that the target has answered this task that it is gone; null: others have told them. */
+export function tellGone(ctx: ShardContext, tx: Tx, target: string, task: string | null): void {
+  if (task !== null) announce(ctx, tx, "target.gone", { target, task });
   tx.after(() => ctx.targets.noteGoneTold(target));
 }
 
-/** Tells the queue's operators, once an hour, where a task has been due for long and is not called. */
-export function announceStalled(ctx: ShardContext, eachRow: EachRow): void {
-  const now = ctx.now();
-  if (!wants(ctx, "queue.stalled") || ctx.queue.paused || ctx.stalledToldAt > now - TELL_EVERY_MS) return;
+/** A task that has been due for long and is not called, where operators want to hear of it and have not lately; null: none. */
+export function stalledRow(ctx: ShardContext): OldestDue | null {
+  if (!wants(ctx, "queue.stalled") || ctx.queue.paused || toldStalled(ctx)) return null;
   const oldest = oldestDue(ctx, (lane) => !isCallbackLane(lane));
-  if (oldest === null || now - oldest.dueAt < STALLED_MS) return;
-  eachRow(oldest.lane, (tx) => {
-    announce(ctx, tx, "queue.stalled", {
-      target: targetOfLane(oldest.lane),
-      due_at: new Date(oldest.dueAt).toISOString(),
-      waiting_on: gateOf(ctx, oldest.lane).why ?? "concurrency",
-    });
-    ctx.sql.exec("UPDATE shard SET stalled_told_at = ? WHERE id = 1", now);
-    tx.after(() => {
-      ctx.stalledToldAt = now;
-    });
+  return oldest === null || ctx.now() - oldest.dueAt < STALLED_MS ? null : oldest;
+}
+
+/** Tells the queue's operators that it is stalled. */
+export function announceStalled(ctx: ShardContext, tx: Tx, { lane, dueAt }: OldestDue): void {
+  announce(ctx, tx, "queue.stalled", {
+    target: targetOfLane(lane),
+    due_at: new Date(dueAt).toISOString(),
+    waiting_on: gateOf(ctx, lane).why ?? "concurrency",
+  });
+}
+
+/** Whether the queue's operators were told within the hour that it is stalled, as far as this shard knows. */
+export function toldStalled(ctx: ShardContext): boolean {
+  return ctx.stalledToldAt > ctx.now() - TELL_EVERY_MS;
+}
+
+/** The queue's operators are told now that it is stalled, by this shard or another. */
+export function noteStalledTold(ctx: ShardContext, tx: Tx): void {
+  const now = ctx.now();
+  ctx.sql.exec("UPDATE shard SET stalled_told_at = ? WHERE id = 1", now);
+  tx.after(() => {
+    ctx.stalledToldAt = now;
   });
 }
 

@@ -49,17 +49,24 @@ export class LaneRows {
   }
 
   /**
-   * The first rows of a lane in the highest priority below `belowPriority`, by due time; not all need be due.
-   * Empty where the lane has no such priority.
+   * The due rows of a lane in its highest priority below `belowPriority`, by due time, at most `limit`; after them the
+   * first that is not due yet, if any. Empty where the lane has no such priority. Reads no other rows.
    */
-  waiting(lane: string, belowPriority: number, limit: number): SqlRow[] {
+  waiting(lane: string, belowPriority: number, now: number, limit: number): SqlRow[] {
     return this.#sql
       .exec(
-        `SELECT * FROM tasks WHERE lane = ?1 AND priority =
-           (SELECT priority FROM tasks WHERE lane = ?1 AND priority < ?2 ORDER BY priority DESC LIMIT 1)
-         ORDER BY due_at, expires_at LIMIT ?3`,
+        `WITH first AS MATERIALIZED (
+           SELECT priority FROM tasks WHERE lane = ?1 AND priority < ?2 ORDER BY priority DESC LIMIT 1
+         ) SELECT * FROM (
+           SELECT * FROM tasks WHERE lane = ?1 AND priority = (SELECT priority FROM first) AND due_at <= ?3
+           ORDER BY due_at, expires_at LIMIT ?4
+         ) UNION ALL SELECT * FROM (
+           SELECT * FROM tasks WHERE lane = ?1 AND priority = (SELECT priority FROM first) AND due_at > ?3
+           ORDER BY due_at, expires_at LIMIT 1
+         )`,
         lane,
         belowPriority,
+        now,
         limit,
       )
       .toArray();

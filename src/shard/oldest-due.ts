@@ -1,13 +1,16 @@
 import type { ShardContext } from "./context.ts";
 
+/** A lane, and since when its first row has been due. */
+export interface OldestDue {
+  lane: string;
+  dueAt: number;
+}
+
 /**
  * The lane, of those that count, whose first row has been due longest, and since when; null where none is due. What
  * memory knows of a lane is a lower bound: its rows are asked, and memory learns.
  */
-export function oldestDue(
-  ctx: ShardContext,
-  counts: (lane: string) => boolean,
-): { lane: string; dueAt: number } | null {
+export function oldestDue(ctx: ShardContext, counts: (lane: string) => boolean): OldestDue | null {
   const now = ctx.now();
   const correct = (lane: string) => {
     const dueAt = ctx.laneRows.firstDueAt(lane);

@@ -1,4 +1,4 @@
-import type { BreakerPort, CatalogPort, RunnerPort } from "../core/messages.ts";
+import type { BreakerPort, CatalogPort, RunnerPort, SiblingPort } from "../core/messages.ts";
 import type { SqlPort } from "../core/sql-port.ts";
 
 /** What a shard needs of the world: its object's storage, its alarm, the runners, the catalog. */
@@ -16,6 +16,8 @@ export interface ShardPorts {
   catalog(): CatalogPort;
   /** The Breaker object of this name. */
   breaker(name: string): BreakerPort;
+  /** Another shard of the queue. */
+  shard(name: string): SiblingPort;
   log(line: Record<string, unknown>): void;
   deleteAll(): Promise<void>;
 }

@@ -2,8 +2,9 @@ import { DurableObject } from "cloudflare:workers";
 import migration0001 from "../../migrations/shard/0001_init.sql";
 import migration0002 from "../../migrations/shard/0002_targets.sql";
 import { clock } from "../clock.ts";
-import type { Breaker, BreakerAudit } from "../core/breaker.ts";
+import type { BreakerAudit } from "../core/breaker.ts";
 import type {
+  BreakerNews,
   ListAnswer,
   ListMessage,
   OperateAction,
@@ -46,6 +47,7 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
       runner: (index) => env.RUNNER.getByName(`${name}/runner-${index}`),
       catalog: () => env.CATALOG.getByName("catalog"),
       breaker: (target) => env.BREAKER.getByName(target),
+      shard: (other) => env.SHARD.getByName(other),
       log: (line) => console.log(JSON.stringify(line)),
       deleteAll: () => storage.deleteAll(),
     });
@@ -59,8 +61,12 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
     return this.#shard.settle(message);
   }
 
-  breakerChanged(key: string, breaker: Breaker, announce: BreakerAudit | null): Promise<void> {
-    return this.#shard.breakerChanged(key, breaker, announce);
+  breakerChanged(key: string, news: BreakerNews, announce: BreakerAudit | null): Promise<void> {
+    return this.#shard.breakerChanged(key, news, announce);
+  }
+
+  mayTellStalled(): Promise<boolean> {
+    return this.#shard.mayTellStalled();
   }
 
   askBreaker(key: string): Promise<void> {
@@ -75,20 +81,20 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
     return this.#shard.settleAll(messages);
   }
 
-  get(id: string): Promise<TaskAnswer> {
-    return this.#shard.get(id);
+  get(id: string, quiet?: boolean): Promise<TaskAnswer> {
+    return this.#shard.get(id, quiet);
   }
 
-  list(message: ListMessage): Promise<ListAnswer> {
-    return this.#shard.list(message);
+  list(message: ListMessage, quiet?: boolean): Promise<ListAnswer> {
+    return this.#shard.list(message, quiet);
   }
 
   operate(id: string, action: OperateAction, force: boolean): Promise<TaskAnswer> {
     return this.#shard.operate(id, action, force);
   }
 
-  stats(): Promise<ShardStats> {
-    return this.#shard.stats();
+  stats(quiet?: boolean): Promise<ShardStats> {
+    return this.#shard.stats(quiet);
   }
 
   configure(config: QueueConfig): Promise<void> {

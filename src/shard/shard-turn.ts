@@ -3,7 +3,6 @@ import { type BreakerSyncPorts, BreakerSyncs } from "./breaker-sync.ts";
 import { buryPoisoned } from "./bury.ts";
 import { claimDue, type EachRow } from "./claim.ts";
 import type { ShardContext } from "./context.ts";
-import { announceStalled } from "./events.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import { assign, type Batch, handOver, type Taker } from "./hand-over.ts";
 import { isPlatformError } from "./platform-error.ts";
@@ -11,6 +10,7 @@ import type { ShardPorts } from "./ports.ts";
 import { claimProbes } from "./probes.ts";
 import { storePruneTime } from "./prune.ts";
 import type { ShardAlarm } from "./shard-alarm.ts";
+import { StalledWatch } from "./stalled.ts";
 import { EXPIRE_EVERY_MS, lapseLeases, ParkedSweep } from "./sweep.ts";
 import { takeBack } from "./take-back.ts";
 
@@ -20,7 +20,7 @@ const TAKE_BACK_MS = 250;
 const FULL_MS = SECOND_MS;
 
 /** What a turn needs of the world. */
-type TurnPorts = BreakerSyncPorts & Pick<ShardPorts, "transaction" | "runner" | "log">;
+type TurnPorts = BreakerSyncPorts & Pick<ShardPorts, "transaction" | "runner" | "shard" | "log">;
 
 /** What a shard does after the operations of each group, in its commit: sweeps, claims, hand-over, the alarm. */
 export class ShardTurn {
@@ -29,6 +29,7 @@ export class ShardTurn {
   readonly #alarm: ShardAlarm;
   readonly #ports: TurnPorts;
   readonly #syncs: BreakerSyncs;
+  readonly #stalled: StalledWatch;
   readonly #sweep = new ParkedSweep();
   #takers: Taker[] = [];
   /** When parked tasks are looked through next. */
@@ -40,6 +41,7 @@ export class ShardTurn {
     this.#alarm = alarm;
     this.#ports = ports;
     this.#syncs = new BreakerSyncs(ctx, group, ports);
+    this.#stalled = new StalledWatch(ctx, group, ports);
   }
 
   /** A runner that has settled in this group takes grants with its answer. */
@@ -80,7 +82,7 @@ export class ShardTurn {
     const more = this.#sweep.expire(ctx, this.#eachRow);
     this.#sweepAt = now + (more ? 1 : EXPIRE_EVERY_MS);
     if (more) return;
-    announceStalled(ctx, this.#eachRow);
+    this.#stalled.run(this.#eachRow);
     // Whatever kept a parked lane from being woken, it has its turn twice a minute.
     ctx.lanes.wakeAll();
   }

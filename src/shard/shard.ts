@@ -1,5 +1,6 @@
-import type { Breaker, BreakerAudit } from "../core/breaker.ts";
+import type { BreakerAudit } from "../core/breaker.ts";
 import type {
+  BreakerNews,
   ListAnswer,
   ListMessage,
   OperateAction,
@@ -20,7 +21,7 @@ import { SECOND_MS } from "../schema/limits.ts";
 import { targetSummary } from "./breaker-sync.ts";
 import { buryPoisoned } from "./bury.ts";
 import { ShardContext } from "./context.ts";
-import { announceBreaker } from "./events.ts";
+import { announceBreaker, noteStalledTold, toldStalled } from "./events.ts";
 import { viewContext } from "./gate-view.ts";
 import { GroupCommit, type Tx } from "./group-commit.ts";
 import { loadShard } from "./load.ts";
@@ -86,11 +87,20 @@ export class Shard implements ShardApi {
     });
   }
 
-  async breakerChanged(key: string, breaker: Breaker, announce: BreakerAudit | null): Promise<void> {
+  async breakerChanged(key: string, news: BreakerNews, announce: BreakerAudit | null): Promise<void> {
     if (!(await this.#hasSettings())) return;
     await this.#run((tx) => {
-      this.ctx.targets.told(tx, key, breaker);
-      if (announce !== null) announceBreaker(this.ctx, tx, key, breaker, announce);
+      this.ctx.targets.told(tx, key, news);
+      if (announce !== null) announceBreaker(this.ctx, tx, key, news, announce);
+    });
+  }
+
+  async mayTellStalled(): Promise<boolean> {
+    if (!(await this.#hasSettings())) return true;
+    return this.group.run((tx) => {
+      if (toldStalled(this.ctx)) return false;
+      noteStalledTold(this.ctx, tx);
+      return true;
     });
   }
 
@@ -109,9 +119,9 @@ export class Shard implements ShardApi {
     return settled.map((result) => (result.status === "fulfilled" ? result.value : null));
   }
 
-  async get(id: string): Promise<TaskAnswer> {
+  async get(id: string, quiet = false): Promise<TaskAnswer> {
     if (!(await this.#hasSettings())) return notFound(id);
-    return this.#run(() => {
+    return this.#read(quiet, () => {
       const task = isTaskRow(id) ? this.ctx.rows.read(id) : null;
       return task === null ? notFound(id) : { ok: true, task: taskView(task, viewContext(this.ctx, task)) };
     });
@@ -127,17 +137,17 @@ export class Shard implements ShardApi {
     });
   }
 
-  async list(message: ListMessage): Promise<ListAnswer> {
+  async list(message: ListMessage, quiet = false): Promise<ListAnswer> {
     if (!(await this.#hasSettings())) return { tasks: [], examinedTo: null };
-    return this.#run(() => {
+    return this.#read(quiet, () => {
       const { rows, examinedTo } = this.ctx.rows.list(message);
       const tasks = rows.map((row) => this.ctx.rows.toTask(row));
       return { tasks: tasks.map((task) => taskSummary(task, viewContext(this.ctx, task))), examinedTo };
     });
   }
 
-  async stats(): Promise<ShardStats> {
-    return this.group.run(() => ({
+  async stats(quiet = false): Promise<ShardStats> {
+    return this.#read(quiet, () => ({
       counts: this.ctx.counts(),
       callbacksWaiting: this.ctx.laneRows.callbacksWaiting(),
       oldestDueAt: oldestDue(this.ctx, () => true)?.dueAt ?? null,
@@ -194,6 +204,11 @@ export class Shard implements ShardApi {
   async #hasSettings(): Promise<boolean> {
     if (this.ctx.config === null) await this.#settings.learn(0);
     return this.ctx.config !== null;
+  }
+
+  /** Runs a read as any operation; `quiet`: by itself, without the turn that follows a group. */
+  async #read<T>(quiet: boolean, operation: () => T): Promise<T> {
+    return quiet ? operation() : this.#run(operation);
   }
 
   /** Runs an operation; where it meets a row that cannot be read, buries that row and runs it again. */

@@ -1,4 +1,5 @@
 import { NO_STRETCH, type QueueStretch } from "../core/adaptive.ts";
+import type { Breaker } from "../core/breaker.ts";
 import type { CallEffect } from "../core/breaker-outcome.ts";
 import type { Outcome } from "../core/classify.ts";
 import {
@@ -12,10 +13,11 @@ import {
 } from "../core/limit.ts";
 import { type Load, loadFactor, NO_LOAD, noteLoad, slowness, toldLoad } from "../core/load.ts";
 import { type LocalBreaker, newLocalBreaker } from "../core/local-breaker.ts";
-import type { QueueConfig } from "../core/messages.ts";
+import type { BreakerNews, QueueConfig } from "../core/messages.ts";
 import { type Ramp, rampAfter, rampedLimit, startRamp } from "../core/ramp.ts";
 import { budgetLeft, noteAttempt, noteResult, type RetryBudget, startBudget } from "../core/retry-budget.ts";
 import type { ErrorType } from "../schema/task.ts";
+import type { Flight } from "./flights.ts";
 import { type KeptTarget, NOTHING_KEPT } from "./kept-targets.ts";
 
 /** What a shard knows of one target: memory, but for what its row of `targets` says. */
@@ -26,8 +28,10 @@ export interface Target {
   onDisk: boolean;
   /** The row whose call is the probe under way; null: none is. */
   probing: string | null;
-  /** The target asked for no calls until then (Retry-After); 0: it did not. */
+  /** The target asked for no calls until then (Retry-After), here or in another shard of the queue; 0: it did not. */
   heldUntil: number;
+  /** The latest hold that its Breaker object knows of, as far as this shard knows; 0: none. */
+  heldTold: number;
   limit: Limit;
   ramp: Ramp | null;
   budget: RetryBudget;
@@ -48,6 +52,19 @@ export interface EndedCall {
   effect: CallEffect | null;
 }
 
+/** A call that has ended, for what it says of its target. */
+export interface TargetCall {
+  key: string;
+  outcome: Outcome;
+  startedAt: number;
+  timeoutMs: number;
+  queueTimeoutMs: number;
+  /** The most that a Retry-After holds the target. */
+  maxHoldMs: number;
+  /** Its flight, where that is known. */
+  flight: Flight | undefined;
+}
+
 const OVERLOAD: ReadonlySet<ErrorType> = new Set(["rate_limited", "timeout", "connect"]);
 
 /** A target that a shard meets for the first time, or again after it lost its memory. */
@@ -64,6 +81,7 @@ export function newTarget(
     onDisk: kept !== NOTHING_KEPT,
     probing: kept.probing,
     heldUntil: kept.heldUntil,
+    heldTold: 0,
     limit: startLimit(shards),
     ramp: null,
     budget: startBudget(),
@@ -120,6 +138,25 @@ export function withResult(target: Target, call: EndedCall, cap: number, now: nu
   if (target.local.breaker.state !== "closed") return noted;
   if (overloaded) return { ...noted, limit: noteOverload(target.limit, startedAt, now) };
   return ok ? { ...noted, limit: noteSuccess(target.limit, cap, slowness(load)) } : noted;
+}
+
+/** A call has ended: a target that says how long to wait is held so long. */
+export function withAskedHold(target: Target, { outcome, maxHoldMs }: TargetCall, now: number): Target {
+  const askedMs = outcome.errorType === "rate_limited" ? outcome.retryAfterMs : null;
+  if (askedMs === null) return target;
+  return { ...target, heldUntil: Math.max(target.heldUntil, now + Math.min(askedMs, maxHoldMs)) };
+}
+
+/** The Breaker object knows of a hold; one that another shard was asked for reaches no further than `mostUntil`. */
+export function withSharedHold(target: Target, holdUntil: number | undefined, mostUntil: number): Target {
+  if (holdUntil === undefined) return target;
+  const heldUntil = Math.max(target.heldUntil, Math.min(holdUntil, mostUntil));
+  return { ...target, heldUntil, heldTold: Math.max(target.heldTold, holdUntil) };
+}
+
+/** The breaker's state alone, as it is kept. */
+export function breakerOf({ holdUntil: _, tellGone: __, ...breaker }: BreakerNews): Breaker {
+  return breaker;
 }
 
 /** The breaker has closed: load comes back step by step to the limit of before, and old failures bind no budget. */

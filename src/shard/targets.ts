@@ -1,8 +1,6 @@
-import { stretchAt } from "../core/adaptive.ts";
-import type { Breaker } from "../core/breaker.ts";
+import { isStretchDue, stretchAt } from "../core/adaptive.ts";
 import { type CallEffect, effectOf } from "../core/breaker-outcome.ts";
 import { type BreakerPolicy, breakerPolicy } from "../core/breaker-policy.ts";
-import type { Outcome } from "../core/classify.ts";
 import { retryLane, targetOfLane } from "../core/lane.ts";
 import {
   adopt,
@@ -16,13 +14,26 @@ import {
   probeEnded,
   reportTaken,
 } from "../core/local-breaker.ts";
-import type { BreakerSync } from "../core/messages.ts";
+import type { BreakerNews, BreakerSync } from "../core/messages.ts";
+import { resolvePolicy } from "../core/policy.ts";
 import type { ShardContext } from "./context.ts";
 import type { Flight } from "./flights.ts";
 import { inFlightOf, lanesOf } from "./gate.ts";
 import type { Tx } from "./group-commit.ts";
 import { type KeptTarget, NOTHING_KEPT, readKept, writeKept } from "./kept-targets.ts";
-import { loadOf, newTarget, type Target, withCall, withRamp, withRampStep, withResult } from "./target.ts";
+import {
+  breakerOf,
+  loadOf,
+  newTarget,
+  type Target,
+  type TargetCall,
+  withAskedHold,
+  withCall,
+  withRamp,
+  withRampStep,
+  withResult,
+  withSharedHold,
+} from "./target.ts";
 
 /** Targets called within this time are listed. */
 const RECENT_MS = 3_600_000;
@@ -31,19 +42,6 @@ const MAX_KNOWN = 20_000;
 const FORGET_AT_ONCE = 2_000;
 /** Calls after which a shard tells a target's Breaker object that it is there; trouble makes it do so at once. */
 const KNOWN_AFTER_CALLS = 20;
-
-/** A call that has ended, for what it says of its target. */
-export interface TargetCall {
-  key: string;
-  outcome: Outcome;
-  startedAt: number;
-  timeoutMs: number;
-  queueTimeoutMs: number;
-  /** The most that a Retry-After holds the target. */
-  maxHoldMs: number;
-  /** Its flight, where that is known. */
-  flight: Flight | undefined;
-}
 
 /** What this shard knows of all its targets. Memory, but for a row for each that may not be called. */
 export class Targets {
@@ -56,6 +54,8 @@ export class Targets {
   readonly #leased: Set<string>;
   /** Results of probes that the Breaker object has not been told yet. */
   readonly probed = new Map<string, NonNullable<BreakerSync["probed"]>>();
+  /** Targets that answered 410, and the task that they answered: operators are to be told, if no other shard has. */
+  readonly gone = new Map<string, string>();
   /** Targets about which the Breaker object is to be asked now. */
   readonly unsure = new Set<string>();
   readonly #source: string;
@@ -121,8 +121,15 @@ export class Targets {
     return changed;
   }
 
+  /** The queue's operators are to be told that the target is gone, unless another shard of the queue has told them. */
+  noteGone(key: string, task: string): void {
+    if (!this.gone.has(key)) this.gone.set(key, task);
+    this.#changed.add(key);
+  }
+
   /** The queue's operators were told just now that the target is gone. */
   noteGoneTold(key: string): void {
+    this.gone.delete(key);
     this.#byKey.set(key, { ...this.get(key), goneToldAt: this.#ctx.now() });
   }
 
@@ -175,22 +182,19 @@ export class Targets {
     const effect = effectOf(outcome, { timeoutMs, queueTimeoutMs }, policy.slowFraction);
     let target = withResult(before, { outcome, startedAt, effect }, this.#ctx.capacity, now);
     if (effect !== null) target = withRampStep(target, effect.ok);
-    const asked = outcome.errorType === "rate_limited" ? outcome.retryAfterMs : null;
-    if (asked !== null)
-      target = { ...target, heldUntil: Math.max(target.heldUntil, now + Math.min(asked, call.maxHoldMs)) };
+    target = withAskedHold(target, call, now);
     const probe = call.flight?.probe ?? null;
     const step =
       probe === null
         ? countCall(target.local, effect, startedAt, this.#context)
         : probeEnded(target.local, probe, effect, this.#context);
     const probing = probe === null ? target.probing : null;
-    const held = target.heldUntil !== before.heldUntil;
-    this.#store(tx, { ...target, local: step.local, probing }, step, held);
+    this.#store(tx, { ...target, local: step.local, probing }, step);
     tx.after(() => {
       if (probe !== null) this.probed.set(key, { lease: probe, ok: effect?.ok ?? null });
       if (probe !== null || (effect !== null && (!effect.ok || effect.slow))) this.#changed.add(key);
     });
-    return step.moved || held;
+    return step.moved || target.heldUntil !== before.heldUntil;
   }
 
   /** A probe has ended that was no row's call; `ok` null: it was not made, or says nothing, and its lease goes back. */
@@ -198,7 +202,7 @@ export class Targets {
     const target = this.get(key);
     const effect: CallEffect | null = ok === null ? null : { ok, slow: false, reach: "reached" };
     const step = probeEnded(target.local, lease, effect, this.#context);
-    this.#store(tx, { ...target, local: step.local, probing: null }, step, false);
+    this.#store(tx, { ...target, local: step.local, probing: null }, step);
     tx.after(() => {
       this.probed.set(key, { lease, ok });
       this.#changed.add(key);
@@ -206,23 +210,24 @@ export class Targets {
   }
 
   /** The Breaker object tells what holds, without being asked. */
-  told(tx: Tx, key: string, breaker: Breaker): void {
-    const target = this.get(key);
-    const step = adopt(target.local, breaker, "push", this.#context);
-    this.#store(tx, { ...target, local: step.local }, step, false);
+  told(tx: Tx, key: string, news: BreakerNews): void {
+    const target = this.#held(this.get(key), news.holdUntil);
+    const step = adopt(target.local, breakerOf(news), "push", this.#context);
+    this.#store(tx, { ...target, local: step.local }, step);
     tx.after(() => this.#changed.add(key));
   }
 
   /** The Breaker object answers a question that was asked while `asked` was all that was known here. */
-  answered(tx: Tx, breaker: Breaker, { probed, report }: BreakerSync, asked: Target): void {
+  answered(tx: Tx, news: BreakerNews, message: BreakerSync, asked: Target): void {
     const { key } = asked;
-    const target = this.get(key);
+    const { probed, report } = message;
+    const target = this.#held(this.#held(this.get(key), news.holdUntil), message.holdUntil);
     const local = report === null ? target.local : reportTaken(target.local, report);
     // It does not know yet why this shard has gone another way meanwhile, and is asked again at once.
     const step = hasMovedAlone(local, asked.local)
       ? { local, moved: false, ramp: false }
-      : adopt(local, breaker, "answer", this.#context);
-    this.#store(tx, { ...target, local: step.local }, step, false);
+      : adopt(local, breakerOf(news), "answer", this.#context);
+    this.#store(tx, { ...target, local: step.local }, step);
     tx.after(() => {
       if (probed !== null && this.probed.get(key)?.lease === probed.lease) this.probed.delete(key);
       this.#changed.add(key);
@@ -233,7 +238,7 @@ export class Targets {
   alone(tx: Tx, key: string, leaseMs: number): void {
     const target = this.get(key);
     const step = goAlone(target.local, leaseMs, this.#context);
-    this.#store(tx, { ...target, local: step.local }, step, false);
+    this.#store(tx, { ...target, local: step.local }, step);
     tx.after(() => this.#changed.add(key));
   }
 
@@ -242,10 +247,18 @@ export class Targets {
     const { queue, laneRows } = this.#ctx;
     const { now } = this.#context;
     const target = this.get(key);
+    const loadFactor = loadOf(target, now);
+    if (!isStretchDue(target.stretch, now)) return { loadFactor, stretch: target.stretch };
     const waiting = laneRows.countWaiting([key, retryLane(key)], 101) * queue.shards;
     const stretch = stretchAt(target.stretch, waiting, now);
-    if (stretch !== target.stretch) this.#byKey.set(key, { ...target, stretch });
-    return { loadFactor: loadOf(target, now), stretch };
+    this.#byKey.set(key, { ...target, stretch });
+    return { loadFactor, stretch };
+  }
+
+  /** A hold that is not of this shard's own calls reaches as far as the queue's policy lets a target ask for. */
+  #held(target: Target, holdUntil: number | undefined): Target {
+    const mostMs = resolvePolicy(null, this.#ctx.queue.settings.retry).maxRetryAfterMs;
+    return withSharedHold(target, holdUntil, this.#ctx.now() + mostMs);
   }
 
   get #context(): LocalContext {
@@ -253,8 +266,9 @@ export class Targets {
   }
 
   /** Writes what a step made of a target, where it must outlive memory, and lets its lanes have their turns. */
-  #store(tx: Tx, stepped: Target, { moved, ramp }: LocalStep, held: boolean): void {
+  #store(tx: Tx, stepped: Target, { moved, ramp }: LocalStep): void {
     const ctx = this.#ctx;
+    const held = stepped.heldUntil !== this.get(stepped.key).heldUntil;
     const probing = stepped.local.breaker.state === "half_open" ? stepped.probing : null;
     const target = { ...stepped, probing };
     const onDisk = moved || held ? writeKept(ctx.sql, target, ctx.now()) : target.onDisk;

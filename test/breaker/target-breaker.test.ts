@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Breaker, ProbeLease } from "../../src/core/breaker.ts";
@@ -15,7 +15,11 @@ import {
   START,
 } from "../support/breaker-world.ts";
 
-const MIGRATION = readFileSync(new URL("../../migrations/breaker/0001_init.sql", import.meta.url), "utf8");
+const FOLDER = new URL("../../migrations/breaker/", import.meta.url);
+const MIGRATION = readdirSync(FOLDER)
+  .sort()
+  .map((file) => readFileSync(new URL(file, FOLDER), "utf8"))
+  .join("\n");
 
 let world: BreakerWorld;
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { NO_STRETCH, type QueueStretch, stretchAt, stretchedDelayMs } from "../../src/core/adaptive.ts";
 
 const NOW = Date.parse("2026-11-23T10:00:00.000Z");
-const situation = { loadFactor: 0.5, stretch: { factor: 4, changedAt: NOW } };
+const situation = { loadFactor: 0.5, stretch: { factor: 4, lookedAt: NOW } };
 
 /** The factors after looking once a second. */
 function factors(from: QueueStretch, waiting: readonly number[]): number[] {
@@ -50,13 +50,13 @@ describe("stretchAt", () => {
   });
 
   test("halves for each second that nobody looked", () => {
-    const stretch = { factor: 64, changedAt: NOW };
+    const stretch = { factor: 64, lookedAt: NOW };
     expect(stretchAt(stretch, 10, NOW + 3_500).factor).toBe(8);
     expect(stretchAt(stretch, 10, NOW + 3_600_000).factor).toBe(1);
   });
 
   test("is not moved by a clock that went back", () => {
-    const stretch = { factor: 8, changedAt: NOW };
+    const stretch = { factor: 8, lookedAt: NOW };
     expect(stretchAt(stretch, 500, NOW - 60_000)).toBe(stretch);
   });
 });

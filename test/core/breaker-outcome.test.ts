@@ -3,8 +3,13 @@ import { type CallEffect, effectOf } from "../../src/core/breaker-outcome.ts";
 import { ERROR_TYPES, type ErrorType } from "../../src/schema/task.ts";
 
 const TIMEOUTS = { timeoutMs: 20_000, queueTimeoutMs: 20_000 };
-const effect = (errorType: ErrorType | null, over: Partial<typeof TIMEOUTS & { durationMs: number }> = {}) =>
-  effectOf({ errorType, durationMs: over.durationMs ?? 10 }, { ...TIMEOUTS, ...over }, 0.8);
+const effect = (
+  errorType: ErrorType | null,
+  over: Partial<typeof TIMEOUTS & { durationMs: number; status: number }> = {},
+) => {
+  const { durationMs = 10, status = 0 } = over;
+  return effectOf({ errorType, status, durationMs }, { ...TIMEOUTS, ...over }, 0.8);
+};
 
 const EXPECTED: Record<ErrorType, CallEffect["reach"] | "works" | "nothing"> = {
   timeout: "unknown",
@@ -32,6 +37,13 @@ describe("effectOf", () => {
     else if (expected === "works")
       expect(effect(errorType)).toEqual({ ok: true, slow: false, reach: "reached" });
     else expect(effect(errorType)).toEqual({ ok: false, slow: false, reach: expected });
+  });
+
+  test("takes a 429 for a target that works and asks to wait, and a 503 with a Retry-After for a failure", () => {
+    const refused = { ok: false, slow: false, reach: "reached" };
+    expect(effect("rate_limited", { status: 429 })).toEqual({ ...refused, asksToWait: true });
+    expect(effect("rate_limited", { status: 503 })).toEqual(refused);
+    expect(effect("server_error", { status: 429 })).toEqual(refused);
   });
 
   test("counts a success", () => {

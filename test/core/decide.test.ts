@@ -41,7 +41,7 @@ const by = (text: string, outcome: Outcome, over: Partial<DecideInput> = {}): De
 
 describe("decide, where something is known of the target", () => {
   const backoff = "backoff: {strategy: fixed, initial_interval: 10s, jitter: none";
-  const situation = { loadFactor: 0.5, stretch: { factor: 4, changedAt: NOW } };
+  const situation = { loadFactor: 0.5, stretch: { factor: 4, lookedAt: NOW } };
 
   test.each([
     ["off", 10_000],

@@ -15,6 +15,36 @@ function gone(rate: Rate, wishes: readonly number[]): number[] {
   });
 }
 
+/** The instants (ms after NOW) at which calls go that wait for nothing but the rate, each as soon as it may. */
+function goneByAlarm(rate: Rate, forMs: number): number[] {
+  const went: number[] = [];
+  let freeAt = 0;
+  for (let now = NOW; now < NOW + forMs; now = rateNextAt(rate, freeAt, now)) {
+    freeAt = rateTake(rate, freeAt, now);
+    went.push(now - NOW);
+  }
+  return went;
+}
+
+/** The most calls that may go in a span of time: the burst, which is no less than a clock in milliseconds needs. */
+function mostIn({ limit, perMs, burst }: Rate, spanMs: number): number {
+  return Math.max(burst, 1 + limit / perMs) + (spanMs * limit) / perMs + 1e-6;
+}
+
+/** By how many calls the fullest of all spans of time is beyond what the rate alone brings in it. */
+function mostAhead({ limit, perMs }: Rate, went: readonly number[]): number {
+  let most = 0;
+  let behind = Number.POSITIVE_INFINITY;
+  went.forEach((at, i) => {
+    const ahead = i - (at * limit) / perMs;
+    behind = Math.min(behind, ahead);
+    most = Math.max(most, ahead - behind + 1);
+  });
+  return most;
+}
+
+const SECONDS = 10;
+
 const rates = fc.record<Rate>({
   limit: fc.oneof(fc.integer({ min: 1, max: 100_000 }), fc.double({ min: 0.01, max: 1_000, noNaN: true })),
   perMs: fc.constantFrom(1_000, 60_000, 3_600_000),
@@ -53,7 +83,7 @@ describe("gcra", () => {
         const calls = gone(rate, instantsOf(pausesMs));
         calls.forEach((from, i) => {
           calls.slice(i).forEach((to, j) => {
-            expect(j + 1).toBeLessThanOrEqual(rate.burst + ((to - from) * rate.limit) / rate.perMs + 1e-9);
+            expect(j + 1).toBeLessThanOrEqual(mostIn(rate, to - from));
           });
         });
       }),
@@ -75,11 +105,27 @@ describe("gcra", () => {
     );
   });
 
-  test("lets one who always asks use the whole rate", () => {
-    const everyMs = Array.from({ length: 60_001 }, (_, ms) => ms);
-    // With a burst of 1, each call would wait for the next whole millisecond.
-    const calls = gone({ limit: 333, perMs: 1_000, burst: 2 }, everyMs);
-    expect(calls.length).toBeGreaterThanOrEqual(60 * 333 * 0.999);
+  test.each([1, 1.5, 2, "limit"] as const)(
+    "lets one who always asks use the whole rate, with a burst of %s",
+    (asked) => {
+      fc.assert(
+        fc.property(fc.integer({ min: 1, max: 5_000 }), (limit) => {
+          const rate = { limit, perMs: 1_000, burst: asked === "limit" ? limit : asked };
+          const went = goneByAlarm(rate, SECONDS * 1_000);
+          expect(went.length).toBeGreaterThanOrEqual(SECONDS * limit * 0.99);
+          expect(mostAhead(rate, went)).toBeLessThanOrEqual(mostIn(rate, 0));
+        }),
+        { numRuns: 60, examples: [1, 300, 333, 999, 1_001, 5_000].map((limit) => [limit]) },
+      );
+    },
+    60_000,
+  );
+
+  test("lets no two calls go in the same millisecond where the burst is 1 and the rate is no more than that", () => {
+    for (const limit of [1, 300, 700, 999, 1_000]) {
+      const went = goneByAlarm({ limit, perMs: 1_000, burst: 1 }, 5_000);
+      expect(new Set(went).size, `${limit} a second`).toBe(went.length);
+    }
   });
 
   test("is not held for long by what was written under a slower rate, or by a clock put back", () => {

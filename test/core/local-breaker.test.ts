@@ -40,6 +40,7 @@ const POLICY = DEFAULT_BREAKER_POLICY;
 const OK: CallEffect = { ok: true, slow: false, reach: "reached" };
 const SLOW: CallEffect = { ok: true, slow: true, reach: "reached" };
 const ERROR: CallEffect = { ok: false, slow: false, reach: "reached" };
+const ASKS_TO_WAIT: CallEffect = { ...ERROR, asksToWait: true };
 const REFUSED: CallEffect = { ok: false, slow: false, reach: "unreached" };
 
 const at = (now: number, policy: Partial<BreakerPolicy> = {}, random = 0.5) => ({
@@ -100,6 +101,16 @@ describe("beginProbe", () => {
 });
 
 describe("countCall", () => {
+  test("counts a 429 neither way", () => {
+    expect(calls(ASKS_TO_WAIT, 1_000)).toEqual(fresh());
+    const slow = calls({ ...ASKS_TO_WAIT, slow: true }, 100);
+    expect(slow.breaker.state).toBe("closed");
+    // Nor does one break a run of failures, or make one.
+    const unreached = calls(ASKS_TO_WAIT, 1, NOW, calls(REFUSED, 4));
+    expect(unreached).toEqual(calls(REFUSED, 4));
+    expect(call(unreached, REFUSED, NOW).breaker.state).toBe("open");
+  });
+
   test("opens at once by the shard's own counts", () => {
     const step = countCall(calls(ERROR, 9), ERROR, NOW - 5, at(NOW));
     expect(step).toMatchObject({ moved: true, ramp: false });

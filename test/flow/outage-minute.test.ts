@@ -125,7 +125,7 @@ describe("2,000 tasks of a target that is down for a minute", () => {
         `A target that ${how}: ${calls.length} calls in ${Math.round((backAt - downAt) / 1_000)} s of outage (${connections ?? "no"} connections); from "target is back" ` +
           `to "all delivered": ${(tookMs / 1_000).toFixed(1)} s, of which ${((firstAt - backAt) / 1_000).toFixed(1)} s up to the first probe\n`,
       );
-      expect(results.filter((result) => "error" in result)).toEqual([]);
+      expect(results.filter((result) => "problem" in result)).toEqual([]);
       expect(minute.waiting).toHaveLength(TASKS);
       expectFewCalls(minute, downAt);
       expect(connections ?? calls.length).toBe(calls.length);

@@ -37,7 +37,7 @@ function breakerWhen(url: string, isSo: (view: BreakerView) => boolean, timeoutM
 
 async function submitMany(queue: string, url: string, count: number): Promise<void> {
   const results = await world.client.submitBatch(Array.from({ length: count }, () => ({ url, queue })));
-  expect(results.filter((result) => "error" in result)).toEqual([]);
+  expect(results.filter((result) => "problem" in result)).toEqual([]);
 }
 
 async function allOf(queue: string): Promise<TaskSummary[]> {

@@ -58,6 +58,16 @@ describe("the rate of a queue", () => {
     expect(host.calls).toHaveLength(22);
   });
 
+  test("loses nothing to a clock of whole milliseconds, with a burst of one", async () => {
+    const host = new BreakerHost();
+    const world = host.add("q1-0", { ...rated, rate: { limit: 300, per: "1s", burst: 1 } });
+    await host.submit(world, "api", 1_000);
+    await host.run(3_000);
+    expect(host.calls.length).toBeGreaterThanOrEqual(897);
+    expect(host.calls.length).toBeLessThanOrEqual(901);
+    expect(new Set(host.calls.map(({ startedAt }) => startedAt)).size).toBe(host.calls.length);
+  });
+
   test("holds after a loss of memory: it is written with the claim", async () => {
     const host = new BreakerHost();
     const world = host.add("q1-0", { ...rated, rate: { limit: 1, per: "60s" } });

@@ -66,6 +66,7 @@ export class BreakerHost {
     const protection = { breaker: {}, retry_budget: {}, adaptive_concurrency: true };
     const world = new ShardWorld({ ...protection, ...settings }, config, { name, clock: this.clock });
     world.onBreaker = (message, breaker) => this.#sync(breaker, message);
+    world.onMayTellStalled = async (first) => this.#shard(first).shard.mayTellStalled();
     this.shards.push(world);
     return world;
   }
@@ -214,6 +215,12 @@ export class BreakerHost {
     return hosted;
   }
 
+  #shard(name: string): ShardWorld {
+    const world = this.shards.find((one) => one.name === name);
+    if (world === undefined) throw new Error("Network connection lost.");
+    return world;
+  }
+
   #breaker(name: string, { sql, transaction }: ReturnType<typeof memorySql>): TargetBreaker {
     return new TargetBreaker({
       sql,
@@ -227,9 +234,8 @@ export class BreakerHost {
       shard: (shard) => ({
         breakerChanged: async (key, breaker, announce) => {
           this.pushes.push({ shard, key, breaker });
-          const world = this.shards.find((one) => one.name === shard);
-          if (world === undefined || this.loses("push", key)) throw new Error("Network connection lost.");
-          await world.shard.breakerChanged(key, structuredClone(breaker), announce);
+          if (this.loses("push", key)) throw new Error("Network connection lost.");
+          await this.#shard(shard).shard.breakerChanged(key, structuredClone(breaker), announce);
         },
       }),
       log: () => undefined,

@@ -51,6 +51,10 @@ export class ShardWorld {
   onBreaker: (message: BreakerSync, name: string) => Breaker | Promise<Breaker> = () => {
     throw new Error("no breaker can be reached");
   };
+  /** What the queue's first shard answers to one that asks whether to tell that the queue is stalled; by default it is away. */
+  onMayTellStalled: (name: string) => Promise<boolean> = async () => {
+    throw new Error("no other shard can be reached");
+  };
   /** Messages that the shard sent to Breaker objects, lost ones too. */
   syncs: BreakerSync[] = [];
   /** Throws, to make the storage fail to take an alarm. */
@@ -243,6 +247,7 @@ export class ShardWorld {
         isolate: async () => Promise.reject(new Error("not asked of a shard's breaker")),
         reset: async () => Promise.reject(new Error("not asked of a shard's breaker")),
       }),
+      shard: (name) => ({ mayTellStalled: () => this.onMayTellStalled(name) }),
       log: (line) => this.lines.push(line),
       deleteAll: async () => {
         this.storage = memorySql();

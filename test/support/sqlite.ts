@@ -9,7 +9,17 @@ export interface MemorySql {
 }
 
 export function memorySql(): MemorySql {
-  const db = new DatabaseSync(":memory:");
+  return sqlOf(new DatabaseSync(":memory:"));
+}
+
+/** The same on a file, in the journal mode of the platform. Whoever asks removes the file. */
+export function fileSql(path: string): MemorySql {
+  const db = new DatabaseSync(path);
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+  return sqlOf(db);
+}
+
+function sqlOf(db: DatabaseSync): MemorySql {
   const prepared = new Map<string, StatementSync>();
   let depth = 0;
   return {

@@ -199,6 +199,22 @@ describe("Breaker", () => {
     expect(probeOf(await sync("q2-0", PARKED))).toEqual(probe);
   });
 
+  test("tells a hold to the other shards of its queue, and nothing of it to others", async () => {
+    for (const shard of ["q1-0", "q1-1", "q2-0"]) await sync(shard);
+    const holdUntil = Date.now() + 60_000;
+    expect(await sync("q1-0", { holdUntil })).toMatchObject({ state: "closed", holdUntil });
+    await vi.waitFor(() => expect(told).toMatchObject([{ shard: "q1-1", breaker: { holdUntil } }]));
+    expect(await sync("q1-1")).toMatchObject({ holdUntil });
+    expect(await sync("q2-0")).not.toHaveProperty("holdUntil");
+  });
+
+  test("says who tells that a target is gone, though the object was evicted", async () => {
+    expect(await sync("q1-0", { gone: true })).toMatchObject({ tellGone: true });
+    await evictDurableObject(stub());
+    expect(await sync("q1-1", { gone: true })).toMatchObject({ tellGone: false });
+    expect(await sync("q2-0", { gone: true })).toMatchObject({ tellGone: true });
+  });
+
   test("arms its alarm for when it has something to do, never for the past", async () => {
     await open("q1-0");
     await halfOpen();

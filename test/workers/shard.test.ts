@@ -79,6 +79,16 @@ describe("a shard in workerd", () => {
     expect(await shard.rows("SELECT * FROM flights")).toEqual([]);
   });
 
+  test("lets one shard in an hour tell that the queue is stalled, over evictions", async () => {
+    const shard = new RemoteShard();
+    await shard.submit(buildNewTask(Date.now(), { delayMs: 60_000 }));
+    expect(await shard.stub.mayTellStalled()).toBe(true);
+    await evictDurableObject(shard.stub);
+    expect(await shard.stub.mayTellStalled()).toBe(false);
+    vi.setSystemTime(START + 3_600_000);
+    expect(await shard.stub.mayTellStalled()).toBe(true);
+  });
+
   test("gives a repeated submit the same grant, after an eviction too", async () => {
     const shard = new RemoteShard();
     const task = buildNewTask(Date.now());
@@ -228,22 +238,6 @@ describe("a shard in workerd", () => {
     expect(await shard.view(id)).toMatchObject({ state: "running" });
   });
 
-  test("writes about four rows for a task that succeeds at once with a callback", async () => {
-    const shard = new RemoteShard();
-    const warm = await shard.submitGranted({ call: { callback: HOOK } });
-    const delivery = (await shard.stub.settle(settleMessage(warm))).callback;
-    if (delivery !== null) await shard.stub.settle(settleMessage(delivery));
-    const written = await rowsWrittenBy(shard, async () => {
-      for (let i = 0; i < 10; i++) {
-        const attempt = await shard.submitGranted({ call: { callback: HOOK } });
-        const { callback } = await shard.stub.settle(settleMessage(attempt));
-        if (callback !== null) await shard.stub.settle(settleMessage(callback));
-      }
-    });
-    // The insert, the settle that ends it, and the delivery's; in no index, since it never waits.
-    expect(written).toBe(30);
-  });
-
   test("understands an API of another release: what it lacks, and what it has beyond", async () => {
     const shard = new RemoteShard();
     await shard.submit();
@@ -287,20 +281,3 @@ describe("a shard in workerd", () => {
     expect(await shard.alarmAt()).toBeNull();
   });
 });
-
-/** Rows that the shard's own statements wrote meanwhile; pruning and alarms come on top. */
-async function rowsWrittenBy(shard: RemoteShard, run: () => Promise<void>): Promise<number> {
-  let written = 0;
-  await runInDurableObject(shard.stub, (_, { storage }) => {
-    const { sql } = storage;
-    const exec = sql.exec.bind(sql);
-    vi.spyOn(sql, "exec").mockImplementation(((query: string, ...values: unknown[]) => {
-      const cursor = exec(query, ...values);
-      written += cursor.rowsWritten;
-      return cursor;
-    }) as typeof sql.exec);
-  });
-  await run();
-  vi.restoreAllMocks();
-  return written;
-}

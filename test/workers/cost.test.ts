@@ -1,0 +1,153 @@
+import { runInDurableObject } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { QueueSettingsInput } from "../../src/schema/queue.ts";
+import { buildNewTask, HOOK, settleMessage } from "../support/shard-messages.ts";
+import { RemoteShard } from "../support/workers/remote-shard.ts";
+
+/** Far from the real clock, so that only the tests run alarms. */
+const START = Date.parse("2041-01-01T00:00:00Z");
+const CALLED = { call: { callback: HOOK } };
+/** What tests' tasks call. */
+const TARGET = "https://api.example.com";
+/** For a runner: its submitter does not call it. */
+const WAITING = { ...CALLED, edge: false };
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(START);
+  vi.stubGlobal("fetch", async () => new Response("ok"));
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+// Rows are the bill. Each figure stands in docs/operations.md ("What things cost"); alarms come on top.
+describe("rows written, by the platform's own counter", () => {
+  test("are three for a task that succeeds at once with a callback, and one more to prune it", async () => {
+    const shard = await startedShard();
+    expect(await rowsWrittenBy(shard, () => deliverAtOnce(shard, 10))).toBe(30);
+    const prune = "DELETE FROM tasks WHERE state = 'succeeded'";
+    const before = (await shard.rows("SELECT id FROM tasks")).length;
+    expect(await rowsWrittenBy(shard, () => shard.rows(prune))).toBe(before);
+  });
+
+  test("are two without a callback", async () => {
+    const shard = await startedShard();
+    const written = await rowsWrittenBy(shard, async () => {
+      for (let i = 0; i < 10; i++) await shard.stub.settle(settleMessage(await shard.submitGranted()));
+    });
+    expect(written).toBe(20);
+  });
+
+  test("are two more, and two shared by a commit, for a delay", async () => {
+    const shard = await startedShard();
+    const written = await rowsWrittenBy(shard, async () => {
+      await shard.submit(...tasks(10, { ...WAITING, delayMs: 1_000 }));
+      await shard.alarmAfter(1_000);
+      await allSucceed(shard, 10);
+    });
+    // The row that lists the leases, its removal, and the watermark.
+    expect(written).toBe(50 + 3);
+  });
+
+  test("are the same for tasks of a batch that runners call", async () => {
+    const shard = await startedShard();
+    const written = await rowsWrittenBy(shard, async () => {
+      await shard.submit(...tasks(10, WAITING));
+      await allSucceed(shard, 10);
+    });
+    expect(written).toBe(50 + 2);
+  });
+
+  test("are three more for each retry", async () => {
+    const shard = await startedShard({ breaker: { enabled: false }, retry_budget: { enabled: false } });
+    let calls = 0;
+    vi.stubGlobal("fetch", async (url: string) => {
+      const fails = url !== HOOK.url && calls++ < 10;
+      return new Response("", { status: fails ? 503 : 200 });
+    });
+    const written = await rowsWrittenBy(shard, async () => {
+      for (let i = 0; i < 10; i++) {
+        await shard.stub.settle(settleMessage(await shard.submitGranted(CALLED), { status: 503 }));
+      }
+      for (const attempts of [2, 3]) {
+        await shard.alarmAfter(60_000);
+        await vi.waitFor(async () =>
+          expect(await countOf(shard, `attempt = ${attempts} AND state <> 'running'`)).toBe(10),
+        );
+      }
+      await allSucceed(shard, 10);
+    });
+    // And, shared by all: the watermark as it goes on, and rows of leases that it does not cover.
+    expect(written).toBeGreaterThanOrEqual(90);
+    expect(written).toBeLessThanOrEqual(90 + 8);
+  });
+
+  test("are those of a delay for tasks that a breaker parks, however long", async () => {
+    const shard = await startedShard();
+    const outage = { version: START + 1, since: START, reason: "moving" };
+    const written = await rowsWrittenBy(shard, async () => {
+      await shard.stub.breakerChanged(TARGET, { ...outage, state: "isolated" }, null);
+      await shard.submit(...tasks(10, CALLED));
+      vi.setSystemTime(START + 3_600_000);
+      await shard.stub.get("tsk_none");
+      const news = { state: "closed", version: START + 2, since: START + 3_600_000, ramp: false } as const;
+      await shard.stub.breakerChanged(TARGET, news, null);
+      await allSucceed(shard, 10);
+    });
+    // And, shared by all: the breaker as the shard knows it (2), leases (2), the watermark.
+    expect(written).toBeGreaterThanOrEqual(50);
+    expect(written).toBeLessThanOrEqual(50 + 6);
+  });
+});
+
+async function startedShard(settings: QueueSettingsInput = {}): Promise<RemoteShard> {
+  const shard = new RemoteShard(settings);
+  await deliverAtOnce(shard, 1);
+  return shard;
+}
+
+function tasks(count: number, overrides: Parameters<typeof buildNewTask>[1]) {
+  return Array.from({ length: count }, () => buildNewTask(Date.now(), overrides));
+}
+
+async function deliverAtOnce(shard: RemoteShard, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const attempt = await shard.submitGranted(CALLED);
+    const { callback } = await shard.stub.settle(settleMessage(attempt));
+    if (callback === null) throw new Error("no callback grant");
+    await shard.stub.settle(settleMessage(callback));
+  }
+}
+
+/** Waits until so many more tasks than the first have succeeded and told it. */
+async function allSucceed(shard: RemoteShard, count: number): Promise<void> {
+  await vi.waitFor(async () => {
+    expect(await countOf(shard, "callback ->> '$.state' = 'delivered'")).toBe(count + 1);
+    expect(await shard.rows("SELECT seq FROM flights")).toEqual([]);
+  });
+}
+
+async function countOf(shard: RemoteShard, where: string): Promise<number> {
+  return (await shard.rows(`SELECT id FROM tasks WHERE ${where}`)).length;
+}
+
+/** Rows that the shard's own statements wrote meanwhile; alarms come on top. */
+async function rowsWrittenBy(shard: RemoteShard, run: () => Promise<unknown>): Promise<number> {
+  let written = 0;
+  await runInDurableObject(shard.stub, (_, { storage }) => {
+    const { sql } = storage;
+    const exec = sql.exec.bind(sql);
+    vi.spyOn(sql, "exec").mockImplementation(((query: string, ...values: unknown[]) => {
+      const cursor = exec(query, ...values);
+      written += cursor.rowsWritten;
+      return cursor;
+    }) as typeof sql.exec);
+  });
+  await run();
+  vi.restoreAllMocks();
+  return written;
+}

@@ -123,8 +123,8 @@ export class BreakerSyncs {
         : reportAt(local, { now, policy: targets.policy });
     const pause = failures === 0 ? endedAt + PAUSE_MS : notBefore;
     const probed = targets.probed.get(key);
-    // A hold that others know already lasts until a little later with each answer: that may wait.
-    const holdAt = heldTold > now ? notBefore : pause;
+    // A hold that others know already lasts until a little later with each answer: that may wait, as long as theirs.
+    const holdAt = heldTold > now ? Math.max(pause, Math.min(notBefore, heldTold - PAUSE_MS)) : pause;
     return earliest([
       heldUntil > Math.max(heldTold, now + PAUSE_MS) ? Math.max(now, holdAt) : null,
       // A 429 cuts the limit and is in no report.

@@ -15,7 +15,7 @@ export function buryPoisoned(ctx: ShardContext, error: unknown): boolean {
   ctx.rows.bury(id, now);
   if (before !== null && !isFinal(before) && isTaskRow(id)) wantCallback(ctx, ctx.rows.read(id));
   ctx.flights.remove(id);
-  ctx.forgetCounts();
+  ctx.counts.forget();
   if (ctx.config !== null) ctx.notePrune(now + ctx.retentionOf("failed"));
   ctx.log("row.poisoned", { task: id, error: String(error.cause) });
   return true;

@@ -5,7 +5,7 @@ import { type Policy, resolveCallbackPolicy, resolvePolicy } from "../core/polic
 import { shareOf } from "../core/queue-shards.ts";
 import type { SqlPort } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
-import { isTaskRow, type TransitionContext } from "../core/transition.ts";
+import type { TransitionContext } from "../core/transition.ts";
 import type { TaskState } from "../schema/task.ts";
 import { Flights, PROBE_LANE } from "./flights.ts";
 import { type Gate, gateOf } from "./gate.ts";
@@ -15,6 +15,7 @@ import { Lanes } from "./lanes.ts";
 import { QueueRate } from "./queue-rate.ts";
 import { Rows } from "./rows.ts";
 import { Targets } from "./targets.ts";
+import { TaskCounts } from "./task-counts.ts";
 
 /** How much longer than the timeout a lease runs: the time to start, to settle, and to repeat the settle. */
 export const LEASE_MARGIN_MS = 10_000;
@@ -30,6 +31,7 @@ export class ShardContext {
   readonly lanes = new Lanes();
   readonly targets: Targets;
   readonly rate: QueueRate;
+  readonly counts: TaskCounts;
   readonly now: () => number;
   readonly random: () => number;
   /** Null until the first submit or configure. */
@@ -49,13 +51,13 @@ export class ShardContext {
   stalledToldAt = 0;
   /** Lines for the log, written after the commit. */
   logLines: Record<string, unknown>[] = [];
-  #counts: Record<TaskState, number> | null = null;
 
   constructor(name: string, sql: SqlPort, clock: { now(): number; random(): number }) {
     this.name = name;
     this.index = Number(name.split("-").at(-1) ?? 0);
     this.sql = sql;
     this.rows = new Rows(sql);
+    this.counts = new TaskCounts(this.rows);
     this.laneRows = new LaneRows(sql);
     this.flights = new Flights(sql);
     this.now = clock.now;
@@ -153,9 +155,7 @@ export class ShardContext {
     this.flights.noteTask(task);
     if (task.lane !== null) this.lanes.note(task.lane, task.dueAt);
     if (task.finalizedAt !== null) this.notePrune(task.finalizedAt + this.retentionOf(task.state));
-    if (this.#counts === null || !isTaskRow(task.id)) return;
-    if (stateBefore !== null) this.#counts[stateBefore]--;
-    this.#counts[task.state]++;
+    this.counts.note(task.id, stateBefore, task.state);
   }
 
   /** A row whose work threw waits for so long, so that it neither spins nor stands in others' way. */
@@ -187,27 +187,11 @@ export class ShardContext {
     return state === "succeeded" ? retention.succeeded : retention.failed;
   }
 
-  /** A pruned row no longer counts. */
-  forgetCount(state: TaskState): void {
-    if (this.#counts !== null) this.#counts[state]--;
-  }
-
   /** Claims were rolled back: what memory took note of for them is read again. */
   forgetClaims(): void {
     for (const lane of this.laneRows.lanes()) this.lanes.note(lane, 0);
     this.probeAt = this.now();
-    this.forgetCounts();
-  }
-
-  /** Rows changed in a way that was not counted: the next count reads them all. */
-  forgetCounts(): void {
-    this.#counts = null;
-  }
-
-  /** How many tasks are in each state. The first call after a start reads every row. */
-  counts(): Record<TaskState, number> {
-    this.#counts ??= this.rows.count();
-    return { ...this.#counts };
+    this.counts.forget();
   }
 
   log(event: string, fields: Record<string, unknown>): void {

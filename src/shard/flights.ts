@@ -78,7 +78,7 @@ export class Flights {
     this.#fullUntil.set(runner, until);
   }
 
-  /** A lease is in flight from now on; one of the same id is replaced, and its `flights` row goes on. */
+  /** A lease is in flight from now on; one of the same id is replaced, and its `flights` row goes on unless the new one has its own. */
   add(flight: Flight): void {
     const before = this.#byId.get(flight.id);
     if (before !== undefined) {
@@ -87,7 +87,9 @@ export class Flights {
     }
     this.#byId.set(flight.id, flight);
     this.#count(flight, 1);
-    if (before === undefined && flight.seq !== null) this.#hold(flight.seq);
+    if (before?.seq === flight.seq) return;
+    if (flight.seq !== null) this.#hold(flight.seq);
+    if (before !== undefined && before.seq !== null) this.#letGo(before.seq);
   }
 
   /** The lease has ended. */

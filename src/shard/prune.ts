@@ -1,6 +1,6 @@
 import { parseTaskId, taskIdFloor } from "../core/id.ts";
 import { isFinal } from "../core/task.ts";
-import { isTaskRow, ownerId } from "../core/transition.ts";
+import { ownerId } from "../core/transition.ts";
 import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { ShardContext } from "./context.ts";
@@ -62,8 +62,9 @@ function pruneSlice(ctx: ShardContext, tx: Tx, afterId: string, pass: Pass): str
       pass.nextAt = Math.min(pass.nextAt ?? endsAt, endsAt);
       continue;
     }
-    ctx.rows.delete(String(row.id));
-    if (isTaskRow(String(row.id))) tx.after(() => ctx.forgetCount(state));
+    const id = String(row.id);
+    ctx.rows.delete(id);
+    tx.after(() => ctx.counts.note(id, state, null));
   }
   const last = rows.length < SLICE ? null : String(rows.at(-1)?.id);
   if (last === null) endPass(ctx, tx, pass, now);

@@ -190,14 +190,28 @@ export class Rows {
     return { rows, examinedTo: last === undefined ? null : String(last.id) };
   }
 
-  /** How many tasks are in each state. Reads every row. */
-  count(): Record<TaskState, number> {
-    const counts = { pending: 0, running: 0, retrying: 0, held: 0, succeeded: 0, failed: 0, cancelled: 0 };
+  /**
+   * How many tasks are in each state, of the `limit` rows after this id; `examinedTo` is null where there are no more.
+   */
+  count(afterId: string, limit: number): { counts: [TaskState, number][]; examinedTo: string | null } {
     const rows = this.#sql
-      .exec("SELECT state, count(*) AS number FROM tasks WHERE instr(id, '~') = 0 GROUP BY state")
+      .exec(
+        `SELECT state, instr(id, '~') = 0 AS is_task, count(*) AS number, max(id) AS last
+         FROM (SELECT id, state FROM tasks WHERE id > ? ORDER BY id LIMIT ?) GROUP BY 1, 2`,
+        afterId,
+        limit,
+      )
       .toArray();
-    for (const row of rows) counts[row.state as TaskState] = Number(row.number);
-    return counts;
+    const examined = rows.reduce((sum, row) => sum + Number(row.number), 0);
+    const last = rows
+      .map((row) => String(row.last))
+      .sort()
+      .at(-1);
+    const ofTasks = rows.filter((row) => row.is_task === 1);
+    return {
+      counts: ofTasks.map((row) => [row.state as TaskState, Number(row.number)]),
+      examinedTo: examined < limit ? null : (last ?? null),
+    };
   }
 
   /** The oldest rows after `afterId` and below `toId`, for pruning. */

@@ -147,12 +147,15 @@ export class Shard implements ShardApi {
   }
 
   async stats(quiet = false): Promise<ShardStats> {
-    return this.#read(quiet, () => ({
-      counts: this.ctx.counts(),
-      callbacksWaiting: this.ctx.laneRows.callbacksWaiting(),
-      oldestDueAt: oldestDue(this.ctx, () => true)?.dueAt ?? null,
-      inFlight: this.ctx.flights.size,
-    }));
+    return untilSome(() =>
+      this.#read(quiet, () => {
+        const counts = this.ctx.counts.next();
+        if (counts === null) return null;
+        const callbacksWaiting = this.ctx.laneRows.callbacksWaiting();
+        const oldestDueAt = oldestDue(this.ctx, () => true)?.dueAt ?? null;
+        return { counts, callbacksWaiting, oldestDueAt, inFlight: this.ctx.flights.size };
+      }),
+    );
   }
 
   configure(config: QueueConfig): Promise<void> {
@@ -160,13 +163,7 @@ export class Shard implements ShardApi {
   }
 
   async close(): Promise<boolean> {
-    return this.group.run((tx) => {
-      const counts = this.ctx.counts();
-      const open = counts.pending + counts.running + counts.retrying + counts.held;
-      if (open > 0 || this.ctx.flights.size > 0 || this.ctx.laneRows.callbacksWaiting() > 0) return false;
-      this.#setClosed(tx, true);
-      return true;
-    });
+    return untilSome(() => this.group.run((tx) => this.#closeWhereEmpty(tx)));
   }
 
   async reopen(): Promise<void> {
@@ -234,11 +231,29 @@ export class Shard implements ShardApi {
     tx.after(() => this.#turn.offer({ runner, want, take: (grant) => answer.next.push(grant) }));
   }
 
+  /** True: it is closed; false: something is in it; null: not all is counted. */
+  #closeWhereEmpty(tx: Tx): boolean | null {
+    const counts = this.ctx.counts.next();
+    if (counts === null) return null;
+    const open = counts.pending + counts.running + counts.retrying + counts.held;
+    if (open > 0 || this.ctx.flights.size > 0 || this.ctx.laneRows.callbacksWaiting() > 0) return false;
+    this.#setClosed(tx, true);
+    return true;
+  }
+
   #setClosed(tx: Tx, closed: boolean): void {
     this.ctx.sql.exec("UPDATE shard SET closed = ? WHERE id = 1", closed ? 1 : 0);
     tx.after(() => {
       this.ctx.closed = closed;
     });
+  }
+}
+
+/** Runs it again and again until it gives something: work in slices. */
+async function untilSome<T>(run: () => Promise<T | null>): Promise<T> {
+  for (;;) {
+    const result = await run();
+    if (result !== null) return result;
   }
 }
 

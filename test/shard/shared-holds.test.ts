@@ -69,6 +69,22 @@ describe("a Retry-After that one shard is answered", () => {
     expect(host.pushes.length).toBeLessThanOrEqual(2 * (SHARDS - 1));
   });
 
+  test("is told of before the shorter one is over that others know of", async () => {
+    const { host, shards, first } = await callers();
+    let calls = 0;
+    host.answer = (_, to) => {
+      if (to !== API || calls > 1) return {};
+      const [afterS, durationMs] = calls++ === 0 ? ["0.6", 20] : ["60", 320];
+      return { status: 429, durationMs, headers: { "retry-after": afterS } };
+    };
+    await host.submit(first, "api", 2);
+    await host.run(400);
+    await submitAll(host, shards);
+    await host.run(30_000);
+    expect(calls).toBe(2);
+    expect(host.callsTo(API, host.now - 30_000)).toEqual([]);
+  });
+
   test("tells who waits, in a shard that never was refused", async () => {
     const { host, shards, first } = await callers();
     await refuse(host, first, 60);

@@ -39,7 +39,7 @@ export const BreakerSettings = z.strictObject({
     .int()
     .min(1)
     .max(100_000)
-    .default(10)
+    .default(20)
     .meta({ description: "Calls in the window below which no rate opens it" }),
   window: duration(MIN_BREAKER_WINDOW_MS, MAX_BREAKER_WINDOW_MS).default(MINUTE_MS),
   consecutive_connect_failures: z.int().min(1).max(MAX_CONNECT_FAILURES).default(5),

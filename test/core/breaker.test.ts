@@ -17,7 +17,8 @@ import { type BreakerCounts, NO_COUNTS } from "../../src/core/breaker-counts.ts"
 import { type BreakerPolicy, DEFAULT_BREAKER_POLICY } from "../../src/core/breaker-policy.ts";
 
 const NOW = 1_700_000_000_000;
-const POLICY = DEFAULT_BREAKER_POLICY;
+/** Ten failures are easier to count than twenty. */
+const POLICY = { ...DEFAULT_BREAKER_POLICY, minimum: 10 };
 const DOWN = { trips: 1, downSince: NOW - 20_000, reason: "14 of 20 calls failed in 60 s" };
 const PROBE = { lease: 42, until: NOW + 1_000, shard: "s1" };
 const CLOSED: Breaker = { state: "closed", version: 7, since: NOW - 90_000, ramp: false };

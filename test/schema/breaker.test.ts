@@ -9,7 +9,7 @@ describe("BreakerSettings", () => {
       enabled: true,
       share: "deployment",
       failure_rate: 0.5,
-      minimum: 10,
+      minimum: 20,
       window: 60_000,
       consecutive_connect_failures: 5,
       consecutive_failures: 20,

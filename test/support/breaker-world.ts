@@ -26,7 +26,7 @@ export function buildSync(shard: string, overrides: Partial<BreakerSync> = {}): 
     shard,
     queue: `queue-${queueRef}`,
     queueRef,
-    settings: BreakerSettings.parse({}),
+    settings: BreakerSettings.parse({ minimum: 10 }),
     report: null,
     parked: null,
     wantLeaseMs: null,

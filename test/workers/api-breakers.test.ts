@@ -76,7 +76,7 @@ async function use(
     shard,
     queue: "any",
     queueRef: ref,
-    settings: BreakerSettings.parse({}),
+    settings: BreakerSettings.parse({ minimum: 10 }),
     report: null,
     parked: null,
     wantLeaseMs: null,
@@ -362,7 +362,7 @@ describe("PUT /v1/queues/{name} by a key that is limited to the queue", () => {
   test.each<[string, object]>([
     ["nothing", {}],
     ["that it goes by none", { enabled: false }],
-    ["the defaults", { minimum: 10, open: "10s" }],
+    ["the defaults", { minimum: 20, open: "10s" }],
   ])("may say %s", async (_, breaker) => {
     expect((await put(breaker)).status).toBe(201);
   });

@@ -57,7 +57,7 @@ function sync(shard: string, more: Partial<BreakerSync> = {}): Promise<Breaker> 
     shard,
     queue: `queue-${queueRef}`,
     queueRef,
-    settings: BreakerSettings.parse({}),
+    settings: BreakerSettings.parse({ minimum: 10 }),
     report: null,
     parked: null,
     wantLeaseMs: null,

@@ -15,7 +15,7 @@ export async function shardOfTask(c: AppContext, id: string): Promise<string> {
   const parts = parseTaskId(id);
   const queue = parts === null ? null : await cachedQueueByRef(c.env, parts.queueRef);
   if (parts === null || queue === null || parts.shard >= queue.shards || !mayUse(c, queue)) {
-    throw new AppError("task_not_found", `there is no task ${JSON.stringify(id.slice(0, 64))}`);
+    throw new AppError("task_not_found", `there is no task ${id.slice(0, 64)}`);
   }
   return shardName(queue.ref, parts.shard);
 }

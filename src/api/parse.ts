@@ -15,21 +15,41 @@ const NAMES: Record<string, string> = {
 };
 const UNITS: Record<string, string> = { string: " characters", array: " items" };
 
+const MAX_NAME_LENGTH = 100;
+/** As many as a problem shows. */
+const MAX_SUGGESTED = 20;
+
 /** Made once: it is on the path of every submit. */
 const OPTIONS = { error: messageOf, reportInput: true };
 
 /** The value as its schema gives it. Throws AppError `invalid_request` that names every wrong place. */
 export function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const result = schema.safeParse(value, OPTIONS);
+  const result = safeParse(schema, value);
   if (result.success) return result.data;
   throw invalidRequest(result.error.issues.flatMap(issuesOf));
 }
 
-/** A path as the API writes it, below `start`: `retry.rules[0].when`, `headers["x y"]`; "" for the whole. */
+/** The library compares a `length` before it knows that there is an array: one that is no primitive makes it throw. */
+function safeParse<S extends z.ZodType>(schema: S, value: unknown) {
+  try {
+    return schema.safeParse(value, OPTIONS);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw invalidRequest([
+      { path: "", message: "expected an array or a string, got an object with a length" },
+    ]);
+  }
+}
+
+/**
+ * A path as the API writes it, below `start`: `retry.rules[0].when`, `headers["x y"]`; "" for the whole. Names that are
+ * longer than MAX_NAME_LENGTH are cut.
+ */
 export function pathText(path: readonly PropertyKey[], start = ""): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === "number") return `${text}[${part}]`;
-    const name = String(part);
+    const whole = String(part);
+    const name = whole.length > MAX_NAME_LENGTH ? `${whole.slice(0, MAX_NAME_LENGTH)}...` : whole;
     if (!/^[A-Za-z_$][\w$-]*$/.test(name)) return `${text}[${JSON.stringify(name)}]`;
     return text === "" ? name : `${text}.${name}`;
   }, start);
@@ -38,13 +58,25 @@ export function pathText(path: readonly PropertyKey[], start = ""): string {
 /** One issue for each unknown field, at the field itself; others as they are. */
 function issuesOf(issue: z.core.$ZodIssue): ProblemIssue[] {
   if (issue.code !== "unrecognized_keys") {
-    return [{ path: pathText(issue.path), message: withInput(issue.message, issue.input) }];
+    const { path, message, input } = issue;
+    return [
+      { path: pathText(path), message: mayShow(path) ? withInput(message, input) : withoutInput(message) },
+    ];
   }
   const messages = issue.message.split("\n");
   return issue.keys.map((key, i) => ({
     path: pathText([...issue.path, key]),
     message: messages[i] ?? `unknown field ${JSON.stringify(key)}`,
   }));
+}
+
+/** Headers are where credentials stand: of what is wrong in them nothing is repeated. */
+function mayShow(path: readonly PropertyKey[]): boolean {
+  return !path.slice(-2).includes("headers");
+}
+
+function withoutInput(message: string): string {
+  return message.replace(/, got .*/s, "");
 }
 
 /** Messages that a schema has of its own may say only what was expected. */
@@ -71,7 +103,7 @@ function messageOf(issue: z.core.$ZodRawIssue): string | undefined {
     case "invalid_format":
       return `expected ${issue.format}, got ${show(issue.input)}`;
     case "unrecognized_keys":
-      return issue.keys.map((key) => unknownField(key, fieldsOf(issue.inst))).join("\n");
+      return unknownFields(issue.keys, fieldsOf(issue.inst));
     default:
       return undefined;
   }
@@ -86,6 +118,14 @@ function bound(word: string, origin: string, limit: number | bigint, input: unkn
 function fieldsOf(schema: unknown): string[] {
   const { shape } = (schema as { _zod?: { def?: { shape?: object } } } | undefined)?._zod?.def ?? {};
   return Object.keys(shape ?? {});
+}
+
+/** A line for each, up to MAX_SUGGESTED: looking for what was meant costs more than reading the field did. */
+function unknownFields(fields: readonly string[], known: readonly string[]): string {
+  return fields
+    .slice(0, MAX_SUGGESTED)
+    .map((field) => unknownField(field, known))
+    .join("\n");
 }
 
 function unknownField(field: string, known: readonly string[]): string {

@@ -1,4 +1,4 @@
-import { MAX_SETTINGS_BYTES } from "../schema/limits.ts";
+import { MAX_YAML_BYTES } from "../schema/limits.ts";
 import { AppError, invalidRequest } from "./app-error.ts";
 import { findJsonFault } from "./json-fault.ts";
 import { plainJsonFault } from "./plain-json.ts";
@@ -8,7 +8,7 @@ const YAML_TYPES = ["application/yaml", "application/x-yaml", "text/yaml"];
 
 /**
  * Reads a request's body as a plain JSON value, from JSON or, where `yaml` is set, from YAML. Throws AppError
- * `unsupported_media_type`, `body_too_large` (over `maxBytes`; YAML over MAX_SETTINGS_BYTES), `malformed_body` with
+ * `unsupported_media_type`, `body_too_large` (over `maxBytes`; YAML over MAX_YAML_BYTES), `malformed_body` with
  * the place, or `invalid_request` where the value is nested too deep.
  */
 export async function readBody(
@@ -18,7 +18,7 @@ export async function readBody(
 ): Promise<unknown> {
   const type = mediaType(request.headers, options.yaml);
   const isYaml = type !== "application/json";
-  const text = decode(await readBytes(request, isYaml ? Math.min(maxBytes, MAX_SETTINGS_BYTES) : maxBytes));
+  const text = decode(await readBytes(request, isYaml ? Math.min(maxBytes, MAX_YAML_BYTES) : maxBytes));
   const value = isYaml ? parseYaml(text) : parseJson(text);
   const fault = plainJsonFault(value);
   if (fault !== null) throw invalidRequest([fault]);

@@ -31,6 +31,7 @@ const MAX_STEPS = 20_000;
 const MIN_STEPS = 500;
 const MAX_CACHED = 500;
 const MAX_FAILURE_LENGTH = 120;
+const MAX_REFUSAL_LENGTH = 200;
 
 const READERS: Readonly<Record<string, { type: string; read(input: ExpressionInput): Value }>> = {
   status: { type: "int", read: (input) => toInt(input.status) },
@@ -99,7 +100,9 @@ function compile(text: string): Compiled {
 function refusal(error: Refused | ParseError): Compiled {
   if (error instanceof Refused) return { ok: false, message: error.message, position: error.position + 1 };
   const { code, message, range } = error;
-  const summary = message.charAt(0).toLowerCase() + message.slice(1).replace(/\n.*/s, "");
+  const line = message.charAt(0).toLowerCase() + message.slice(1).replace(/\n.*/s, "");
+  // A message may name what it found, which is up to the whole expression.
+  const summary = cleanText(line, MAX_REFUSAL_LENGTH);
   const hint =
     code === "unknown_variable" ? `; known are ${[...VARIABLES].join(", ")} and the error types` : "";
   return { ok: false, message: summary + hint, position: (range?.start ?? 0) + 1 };

@@ -32,6 +32,8 @@ export const MAX_TASK_BYTES = 2 * 1_048_576;
 export const MAX_SETTINGS_BYTES = 256 * 1_024;
 export const MAX_LABELS = 16;
 export const MAX_LABEL_LENGTH = 64;
+/** A request's body in YAML: reading it costs some microseconds a byte. */
+export const MAX_YAML_BYTES = 64 * 1_024;
 /** `metadata` as JSON. */
 export const MAX_METADATA_BYTES = 8 * 1_024;
 export const MAX_IDEMPOTENCY_KEY_LENGTH = 255;

@@ -40,7 +40,7 @@ describe("parse", () => {
       "retry.rules[0].until",
       /^expected "signal"/,
     ],
-    [{ url: URL, headers: { "x y": 1 } }, 'headers["x y"]', "expected a string, got 1"],
+    [{ url: URL, headers: { "x y": 1 } }, 'headers["x y"]', "expected a string"],
     [{ url: URL, delay: "soon" }, "delay", /^expected a duration .*, got "soon"$/],
     [{ url: URL, delay: "31d" }, "delay", 'expected a duration between 0ms and 30d, got "31d"'],
   ])("of %j names %s", (value, path, message) => {
@@ -49,6 +49,34 @@ describe("parse", () => {
     expect(error?.path).toBe(path);
     if (typeof message === "string") expect(error?.message).toBe(message);
     else expect(error?.message).toMatch(message);
+  });
+
+  test("refuses an object that passes for an array by a length which cannot be compared", () => {
+    const labels = { length: { toString: true } };
+    expect(errorsOf({ url: URL, labels })).toMatchObject([
+      { message: expect.stringContaining("with a length") },
+    ]);
+  });
+
+  test("does not repeat a long name", () => {
+    expect(pathText(["headers", "x".repeat(10_000), "a"])).toBe(`headers["${"x".repeat(100)}..."].a`);
+    expect(pathText(["x".repeat(100)])).toBe("x".repeat(100));
+  });
+
+  test.each([
+    [{ authorization: ["Bearer secret"] }, "headers.authorization", "expected a string"],
+    [{ authorization: { a: "secret" } }, "headers.authorization", "expected a string"],
+    [["authorization: secret"], "headers", "expected an object"],
+    ["authorization: secret", "headers", "expected an object"],
+  ])("repeats nothing of wrong headers: %j", (headers, path, message) => {
+    expect(errorsOf({ url: URL, headers })).toEqual([{ path, message }]);
+  });
+
+  test("takes well under a second for a body full of unknown fields", () => {
+    const fields = Array.from({ length: 150_000 }, (_, i) => [`retrz${i}`, 1] as const);
+    const startedAt = performance.now();
+    expect(errorsOf({ url: URL, ...Object.fromEntries(fields) })).toHaveLength(150_000);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 
   test("names every unknown field, with the known one that is close", () => {

@@ -70,6 +70,33 @@ describe("parseYaml", () => {
     expect(problemOf(text).code).toBe("malformed_body");
   });
 
+  test.each([
+    ["as many errors as characters", `[${",".repeat(60_000)}`],
+    ["as many errors in one quoted text", `"${"\\x".repeat(30_000)}"`],
+    ["as many tags for one value", "!<x> ".repeat(12_000)],
+    ["as many keys as fit", `{${Array.from({ length: 9_000 }, (_, i) => `k${i}`).join(",")}}`],
+    ["one key as often as fits", `{${"a,".repeat(30_000)}}`],
+    ["the deepest nesting", "{a: ".repeat(15_000)],
+  ])("takes well under a second for %s", (_, text) => {
+    const startedAt = performance.now();
+    try {
+      parseYaml(text);
+    } catch (error) {
+      expect(error).toBeInstanceOf(AppError);
+    }
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+  });
+
+  test("names the place of a repeated key, however deep", () => {
+    expect(problemOf("a: 1\nb:\n  - { c: 1, d: 2,\n      c: 3 }").message).toBe(
+      "expected YAML, got Map keys must be unique at line 4 column 7",
+    );
+  });
+
+  test("does not repeat a long text in its message", () => {
+    expect(problemOf(`a: !${"x".repeat(10_000)} 1`).message.length).toBeLessThan(300);
+  });
+
   test("names line and column", () => {
     expect(problemOf("a: 1\nb: [1, 2").message).toMatch(/at line 2 column \d+/);
   });

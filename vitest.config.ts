@@ -13,7 +13,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/{schema,core,callback,client,runner,shard,breaker,api}/**/*.test.ts"],
+          include: ["test/{schema,core,callback,client,runner,shard,breaker,api,faults}/**/*.test.ts"],
         },
       },
       {

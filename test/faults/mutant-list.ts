@@ -1,0 +1,206 @@
+/** A deliberate fault: exact pieces of the source, each found once, and what takes their place. */
+export interface Mutant {
+  name: string;
+  edits: readonly { file: string; find: string; put: string }[];
+}
+
+/** Faults such as a hurried change might bring; the simulation has to find each. */
+export const MUTANTS: readonly Mutant[] = [
+  one(
+    "a settle's lease is not checked",
+    "src/shard/settle.ts",
+    "const inFlight = task.leaseUntil !== null && task.lease === message.lease;",
+    "const inFlight = task.leaseUntil !== null;",
+  ),
+  one(
+    "a lease that lapsed is not ended",
+    "src/shard/sweep.ts",
+    "filter(({ leaseUntil }) => leaseUntil <= now);",
+    "filter(({ leaseUntil }) => leaseUntil <= 0);",
+  ),
+  one("the alarm is not armed again", "src/shard/shard-alarm.ts", "    this.#armedAt = null;\n", ""),
+  one(
+    "the alarm is not moved to an earlier time",
+    "src/shard/shard-alarm.ts",
+    "return this.#armedAt <= at;",
+    "return true;",
+  ),
+  one(
+    "a settled attempt's slot is not given back",
+    "src/shard/settle.ts",
+    "    tx.after(() => ctx.flights.remove(settled.id));\n",
+    "",
+  ),
+  one(
+    "a settled delivery's slot is not given back",
+    "src/shard/settle.ts",
+    "  tx.after(() => ctx.flights.remove(task.id));\n}\n\n/** What is kept of",
+    "}\n\n/** What is kept of",
+  ),
+  {
+    name: "a settle is applied twice",
+    edits: [
+      {
+        file: "src/shard/settle.ts",
+        find: "const inFlight = task.leaseUntil !== null && task.lease === message.lease;",
+        put: "const inFlight = task.lease === message.lease;",
+      },
+      {
+        file: "src/core/transition.ts",
+        find: 'if (task.leaseUntil === null || task.callback?.state === "running") return refused(task, "settle");',
+        put: 'if (task.callback?.state === "running") return refused(task, "settle");',
+      },
+      {
+        file: "src/core/transition.ts",
+        find: 'if (task.state !== "running") return done(noteLate(',
+        put: 'if (task.state === "cancelled") return done(noteLate(',
+      },
+    ],
+  },
+  one(
+    "an attempt that never began is not given back",
+    "src/core/transition.ts",
+    "    attempt: task.attempt - 1,\n",
+    "",
+  ),
+  one(
+    "a hand-over that may have arrived is taken back",
+    "src/shard/hand-over.ts",
+    "return neverArrived(error) ? batch.grants : [];",
+    "return batch.grants;",
+  ),
+  {
+    name: "the retry budget is never restored",
+    edits: [
+      {
+        file: "src/core/sliding-counts.ts",
+        find: "if (steps <= 0) return window;",
+        put: "if (steps !== 0) return window;",
+      },
+    ],
+  },
+  one(
+    "a breaker's report is added instead of merged",
+    "src/core/breaker-counts.ts",
+    "byStart.set(bucket.start, larger(bucket, byStart.get(bucket.start) ?? bucket));",
+    "{ const was = byStart.get(bucket.start); byStart.set(bucket.start, was ? { ...bucket, ok: bucket.ok + was.ok, failed: bucket.failed + was.failed } : bucket); }",
+  ),
+  one(
+    "Retry-After does not make a retry wait",
+    "src/core/backoff.ts",
+    "if (retryAfterMs === null) return delayMs;",
+    "if (retryAfterMs !== -1) return delayMs;",
+  ),
+  one(
+    "Retry-After does not hold its target",
+    "src/shard/gate.ts",
+    "if (target.heldUntil > now)",
+    "if (target.heldUntil < 0)",
+  ),
+  one(
+    "a Retry-After is forgotten with the memory",
+    "src/shard/kept-targets.ts",
+    "target.heldUntil > now ? target.heldUntil : null,",
+    "null,",
+  ),
+  one("calls go to an open target", "src/shard/gate.ts", 'if (may === "yes")', 'if (may !== "probe")'),
+  one(
+    "a probe lease of another shard is used",
+    "src/core/local-breaker.ts",
+    "return probe.shard === shard && probe.until > now",
+    "return probe.until > now",
+  ),
+  one(
+    "the lookup of an idempotency key is skipped",
+    "src/shard/submit.ts",
+    "if (first !== null) return sameKey(ctx, request, first);",
+    "if (first !== null) return submitOne(ctx, tx, { ...request, idempotencyKey: null }, batch);",
+  ),
+  one(
+    "a callback is dropped at the end of a failed round",
+    "src/core/transition.ts",
+    "const wanted = context.callbackFor(state);",
+    'const wanted = reason === "max_age" ? null : context.callbackFor(state);',
+  ),
+  one(
+    "a delivery that fails for good is taken for delivered",
+    "src/core/deliver.ts",
+    'decision.do === "retry" ? "retrying" : "failed"',
+    'decision.do === "retry" ? "retrying" : "delivered"',
+  ),
+  {
+    name: "parked tasks are not woken",
+    edits: [
+      { file: "src/shard/lanes.ts", find: "if (this.#parked.delete(lane)) this.#ready.add(lane);", put: "" },
+      {
+        file: "src/shard/lanes.ts",
+        find: "for (const lane of this.#parked.keys()) this.#ready.add(lane);",
+        put: "",
+      },
+    ],
+  },
+  one(
+    "a kept round is overwritten",
+    "src/shard/operate.ts",
+    "if (result.kept !== null) keepRound(ctx, tx, task.id, result.kept);",
+    "",
+  ),
+  one(
+    "the watermark passes leases in flight",
+    "src/shard/sweep.ts",
+    "lowest !== null && lowest < safe ? lowest : safe;",
+    'lowest === "" ? lowest : safe;',
+  ),
+  one(
+    "a row of flights is dropped early",
+    "src/shard/flights.ts",
+    "if (left > 0) {\n      this.#perSeq",
+    "if (left > 1) {\n      this.#perSeq",
+  ),
+  one(
+    "a restart does not look for young leases",
+    "src/shard/load.ts",
+    "  for (const id of ctx.rows.leasedFrom(ctx.watermark)) loadFlight(ctx, id, null);\n",
+    "",
+  ),
+  one(
+    "one attempt too many is made",
+    "src/core/decide.ts",
+    "if (attempt >= terms.maxAttempts)",
+    "if (attempt > terms.maxAttempts)",
+  ),
+  one(
+    "parked tasks do not end with their max_age",
+    "src/shard/sweep.ts",
+    "const ids = ctx.laneRows.expired(lane, now, SLICE);",
+    "const ids = ctx.laneRows.expired(lane, 0, SLICE);",
+  ),
+  one(
+    "a redrive begins no new round",
+    "src/core/transition.ts",
+    "round: task.round + 1,",
+    "round: task.round,",
+  ),
+  one(
+    "a final task can be cancelled",
+    "src/core/transition.ts",
+    'if (isFinal(task.state)) return refused(task, "cancel");',
+    "",
+  ),
+  one(
+    "counts forget what a task was",
+    "src/shard/task-counts.ts",
+    "if (before !== null) this.#counts[before]--;",
+    "",
+  ),
+  one(
+    "pruning forgets the retention",
+    "src/shard/prune.ts",
+    "if (endsAt > now) {",
+    "if (endsAt > now + 600_000) {",
+  ),
+];
+
+function one(name: string, file: string, find: string, put: string): Mutant {
+  return { name, edits: [{ file, find, put }] };
+}

@@ -1,0 +1,295 @@
+import { callObject } from "../../src/catalog/call-object.ts";
+import { makeTaskId } from "../../src/core/id.ts";
+import type { Grant, NewTask, OperateAction, SubmitResult } from "../../src/core/messages.ts";
+import { hashText, shardName } from "../../src/core/queue-shards.ts";
+import type { TaskCallback } from "../../src/core/task.ts";
+import { runGrant } from "../../src/runner/run-grant.ts";
+import { buildCall } from "../support/build-task.ts";
+import { callPorts, takenWith } from "./actors.ts";
+import type { Life } from "./host.ts";
+import type { KnownTask } from "./ledger.ts";
+import { HOOK, type Queue } from "./queues.ts";
+import type { World } from "./world.ts";
+
+/** The platform ends what a Worker does this long after it has answered. */
+const EDGE_ENDS_MS = 30_000;
+/** As in src/api/tasks.ts. */
+const MAX_EDGE_TASKS = 5;
+const HOSTS = ["api", "pay", "mail", "slow"];
+const ENDS = ["succeeded", "failed", "cancelled"] as const;
+
+/** What a client asks for. */
+interface Wish {
+  task: KnownTask;
+  request: NewTask;
+}
+
+/** Clients and operators: submits, repeats, operations, each through a Worker invocation of its own. */
+export class People {
+  readonly #world: World;
+  /** Wishes with a key, to be repeated. */
+  #keyed: Wish[] = [];
+  #keys = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** Does one thing that people do. */
+  act(): void {
+    const { chance } = this.#world;
+    const dice = chance.next();
+    if (dice < 0.5) this.submit(1);
+    else if (dice < 0.56) this.#burst();
+    else if (dice < 0.61) this.submit(chance.between(2, 12));
+    else if (dice < 0.7) this.#repeat();
+    else if (dice < 0.78) this.#operate("cancel");
+    else if (dice < 0.87) this.#operate("retry");
+    else if (dice < 0.92) this.#operate("resume");
+    else if (dice < 0.94) this.#pause();
+    else if (dice < 0.96) this.#breaker();
+    else if (dice < 0.98) this.#settings();
+    else this.#world.endSomebody();
+  }
+
+  /** Submits so many tasks in one request. Resolves with their answers; null: the client heard none. */
+  async submit(count: number, host?: string): Promise<SubmitResult[] | null> {
+    const { chance } = this.#world;
+    const queue = chance.pick(this.#world.queues);
+    const edge = this.#world.edge();
+    return this.#send(
+      edge,
+      Array.from({ length: count }, (_, i) => this.#wish(edge, queue, i, host)),
+    );
+  }
+
+  /** Queues go on, and nobody holds a target. */
+  async makeWell(): Promise<void> {
+    for (const queue of this.#world.queues)
+      if (queue.config.paused) this.#configure(queue, { paused: false });
+    for (const name of this.#world.breakers.keys()) this.#operateBreaker(name, "reset");
+  }
+
+  async #send(edge: Life, wishes: readonly Wish[]): Promise<SubmitResult[] | null> {
+    const { time, chance, weather } = this.#world;
+    if (chance.is(weather.edgeEnds))
+      time.after(chance.between(1, 3_000), () => {
+        edge.alive = false;
+      });
+    const groups = Map.groupBy(wishes, ({ task }) => task.shard);
+    const answers = await Promise.all(
+      Array.from(groups, ([shard, group]) => this.#sendGroup(edge, shard, group)),
+    );
+    time.after(EDGE_ENDS_MS, () => {
+      edge.alive = false;
+    });
+    const results = answers.flat();
+    const answeredAt = edge.now();
+    const grants = results.flatMap((result) => (result.ok && result.grant !== null ? [result.grant] : []));
+    for (const grant of grants) void this.#runGrant(edge, grant, answeredAt);
+    return results;
+  }
+
+  async #sendGroup(edge: Life, shard: string, group: readonly Wish[]): Promise<SubmitResult[]> {
+    const tasks = group.map(({ request }) => request);
+    const [first] = group;
+    const queueVersion = first?.task.queue.config.version ?? 0;
+    try {
+      const results = await callObject(() =>
+        this.#world.callShard(edge, shard, `submit ${tasks.map(({ id }) => id).join(" ")}`, (inner) =>
+          inner.submit({ queueVersion, tasks: structuredClone(tasks) }),
+        ),
+      );
+      for (const [i, { task }] of group.entries()) {
+        const result = results[i];
+        if (result !== undefined) this.#world.ledger.accepted(task, result);
+      }
+      return results;
+    } catch (error) {
+      this.#world.note(edge.name, `its submit fails: ${String(error)}`);
+      return tasks.map(() => ({ ok: false, code: "unavailable", detail: "storage did not answer" }));
+    }
+  }
+
+  async #runGrant(edge: Life, first: Grant, answeredAt: number): Promise<void> {
+    const { ledger } = this.#world;
+    ledger.started(first);
+    const ports = {
+      ...callPorts(this.#world, edge),
+      want: () => 0,
+      shard: (name: string) => ({
+        settle: async (message: Parameters<World["settle"]>[2]) =>
+          takenWith(ledger, await this.#world.settle(edge, name, message)),
+      }),
+    };
+    await runGrant(first, ports, { answeredAt });
+  }
+
+  #wish(edge: Life, queue: Queue, index: number, host?: string): Wish {
+    const { chance, ledger } = this.#world;
+    const { config } = queue;
+    const key = chance.is(0.3) ? `key-${++this.#keys}` : null;
+    const shard =
+      key === null
+        ? chance.between(0, config.shards - 1)
+        : hashText(`${config.name}\n${key}`) % config.shards;
+    const id = makeTaskId({ createdAt: edge.now(), shard, queueRef: config.ref }, chance.next);
+    const url = `https://${host ?? chance.pick(HOSTS)}.example.com/charge`;
+    const own = this.#own(queue);
+    const isLate = chance.is(0.15);
+    const delayMs = isLate ? chance.between(1, 600_000) : 0;
+    const target = chance.is(0.2) ? `key:${config.name}/x` : new URL(url).origin;
+    const request: NewTask = {
+      id,
+      target,
+      priority: chance.between(0, 9),
+      delayMs,
+      runAt: null,
+      call: buildCall({ url, idempotencyKey: key, ...own.call }),
+      idempotencyKey: key,
+      requestHash: key === null ? null : `hash of ${key}`,
+      edge: index < MAX_EDGE_TASKS && delayMs === 0 && chance.is(0.9),
+    };
+    const { maxAttempts, maxAgeMs, callbackOn } = own;
+    const redrives = { arrived: 0, forced: 0 };
+    const task: KnownTask = {
+      ...{ id, queue, shard: shardName(config.ref, shard), maxAttempts, maxAgeMs, delayMs, callbackOn, key },
+      acked: false,
+      redrives,
+      ends: new Map(),
+    };
+    ledger.tasks.set(id, task);
+    const wish = { task, request };
+    if (key !== null) this.#keyed = [...this.#keyed.slice(-20), wish];
+    return wish;
+  }
+
+  /** What a task says for itself. */
+  #own(queue: Queue) {
+    const { chance } = this.#world;
+    const { mostAttempts, mostAgeMs, callbackOn } = queue;
+    const maxAttempts = chance.is(0.3) ? chance.between(1, 6) : null;
+    const maxAgeMs = chance.is(0.3) ? chance.between(20_000, 1_200_000) : null;
+    const retry =
+      maxAttempts === null && maxAgeMs === null
+        ? null
+        : {
+            ...(maxAttempts === null ? {} : { max_attempts: maxAttempts }),
+            ...(maxAgeMs === null ? {} : { max_age: maxAgeMs }),
+          };
+    const timeoutMs = chance.is(0.2) ? chance.between(1_000, 25_000) : null;
+    const wants = chance.next();
+    const on = ENDS.filter(() => chance.is(0.7));
+    const callback: TaskCallback | null | undefined =
+      wants < 0.2
+        ? null
+        : wants < 0.4
+          ? { url: HOOK, on, retry: { max_attempts: 3, max_age: 1_200_000 } }
+          : undefined;
+    const policy = callback === undefined ? {} : { callback };
+    return {
+      call: { retry, timeoutMs, ...policy },
+      maxAttempts: maxAttempts ?? mostAttempts,
+      maxAgeMs: maxAgeMs ?? mostAgeMs,
+      callbackOn: callback === undefined ? callbackOn : callback === null ? null : on,
+    };
+  }
+
+  /** Many tasks for one target within seconds: what trips breakers and fills slots. */
+  #burst(): void {
+    const { chance, time } = this.#world;
+    const host = chance.pick(HOSTS);
+    const spreadMs = chance.between(10, 20_000);
+    for (let left = chance.between(10, 40); left > 0; left--)
+      time.after(chance.between(0, spreadMs), () => void this.submit(1, host));
+  }
+
+  /** The client heard nothing, or is not sure: the same request again, by another invocation, sometimes at once. */
+  #repeat(): void {
+    const { chance } = this.#world;
+    if (this.#keyed.length === 0) return;
+    const { task, request } = chance.pick(this.#keyed);
+    const edge = this.#world.edge();
+    const id = chance.is(0.2)
+      ? request.id
+      : makeTaskId(
+          { createdAt: edge.now(), shard: shardOf(task), queueRef: task.queue.config.ref },
+          chance.next,
+        );
+    const { tasks } = this.#world.ledger;
+    const fresh = { ...task, id, acked: false, redrives: { arrived: 0, forced: 0 }, ends: new Map() };
+    const again = tasks.get(id) ?? fresh;
+    tasks.set(id, again);
+    void this.#send(edge, [{ task: again, request: { ...request, id } }]);
+  }
+
+  #operate(action: OperateAction): void {
+    const { chance, ledger } = this.#world;
+    const all = [...ledger.tasks.values()].slice(-80);
+    if (all.length === 0) return;
+    const task = chance.pick(all);
+    const force = action === "retry" && chance.is(0.3);
+    const edge = this.#world.edge();
+    void callObject(() =>
+      this.#world.callShard(edge, task.shard, `${action} ${task.id}`, (shard) => {
+        if (action === "retry") task.redrives.arrived++;
+        if (force) task.redrives.forced++;
+        return shard.operate(task.id, action, force);
+      }),
+    ).catch(() => undefined);
+  }
+
+  #pause(): void {
+    const { chance, time } = this.#world;
+    const queue = chance.pick(this.#world.queues);
+    this.#configure(queue, { paused: true });
+    time.after(chance.between(1_000, 600_000), () => this.#configure(queue, { paused: false }));
+  }
+
+  #settings(): void {
+    const { chance } = this.#world;
+    const queue = chance.pick(this.#world.queues);
+    const { settings } = queue.config;
+    const changed = {
+      ...settings,
+      concurrency: chance.between(2, 12),
+      timeout: chance.pick([5_000, 15_000, 25_000]),
+      breaker: { ...settings.breaker, minimum: chance.between(5, 20), open: chance.pick([2_000, 10_000]) },
+      retry: { ...settings.retry, max_attempts: chance.between(2, queue.mostAttempts) },
+    };
+    this.#configure(queue, { settings: changed });
+  }
+
+  /** Stores new settings, and tells the shards, as the catalog does: once each. */
+  #configure(queue: Queue, change: Partial<Queue["config"]>): void {
+    queue.config = { ...queue.config, ...change, version: queue.config.version + 1 };
+    const { config } = queue;
+    this.#world.note(
+      "operator",
+      `${config.name}: version ${config.version}, ${config.paused ? "paused" : "goes on"}`,
+    );
+    for (let i = 0; i < config.shards; i++)
+      void this.#world
+        .callShard(this.#world.edge(), shardName(config.ref, i), `configure ${config.version}`, (shard) =>
+          shard.configure(structuredClone(config)),
+        )
+        .catch(() => undefined);
+  }
+
+  #breaker(): void {
+    const { chance, time } = this.#world;
+    const names = [...this.#world.breakers.keys()];
+    if (names.length === 0) return;
+    const name = chance.pick(names);
+    this.#operateBreaker(name, "isolate");
+    time.after(chance.between(5_000, 300_000), () => this.#operateBreaker(name, "reset"));
+  }
+
+  #operateBreaker(name: string, what: "isolate" | "reset"): void {
+    void callObject(() => this.#world.operateBreaker(this.#world.edge(), name, what)).catch(() => undefined);
+  }
+}
+
+function shardOf({ shard }: KnownTask): number {
+  return Number(shard.split("-").at(-1));
+}

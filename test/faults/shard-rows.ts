@@ -1,0 +1,208 @@
+import type { Breaker } from "../../src/core/breaker.ts";
+import { targetOfLane } from "../../src/core/lane.ts";
+import type { Grant } from "../../src/core/messages.ts";
+import { isTaskRow, ownerId } from "../../src/core/transition.ts";
+import type { Watcher } from "./host.ts";
+import type { Ledger } from "./ledger.ts";
+import { checkChange, checkDelete, checkInsert } from "./row-checks.ts";
+import type { RowVersion, SimStorage } from "./storage.ts";
+
+/** A target as a shard has it on disk. */
+export interface DownTarget {
+  breaker: Breaker | null;
+  usedLease: number;
+  probing: string | null;
+}
+
+/** What one turn wrote. */
+interface Turn {
+  versions: RowVersion[];
+  /** By the shard's clock. */
+  at: number;
+  before: ReadonlyMap<string, DownTarget>;
+  after: ReadonlyMap<string, DownTarget>;
+}
+
+/** A call that a shard let go. */
+export interface Admission {
+  id: string;
+  target: string;
+  at: number;
+}
+
+/** One shard's rows as committed, followed version by version: each change is checked when it is on disk. */
+export class ShardRows implements Watcher {
+  readonly name: string;
+  readonly ledger: Ledger;
+  readonly #storage: SimStorage;
+  readonly #rows = new Map<string, RowVersion>();
+  readonly #rowsOfOwner = new Map<string, number>();
+  #turns: Turn[] = [];
+  #failedCallbacks: string[] = [];
+  #targets: ReadonlyMap<string, DownTarget> = new Map();
+  /** Until when each target asked for no calls, as the shard heard; by the simulated time. */
+  readonly heldUntil = new Map<string, number>();
+  /** Leases given, by their number in the row. */
+  readonly #given = new Map<string, Set<string>>();
+
+  constructor(name: string, storage: SimStorage, ledger: Ledger) {
+    this.name = name;
+    this.#storage = storage;
+    this.ledger = ledger;
+  }
+
+  /** All rows as committed. */
+  all(): IterableIterator<RowVersion> {
+    return this.#rows.values();
+  }
+
+  get(id: string): RowVersion | undefined {
+    return this.#rows.get(id);
+  }
+
+  has(id: string): boolean {
+    return this.#rows.has(id);
+  }
+
+  /** A row of the task itself, or of a round that is kept. */
+  hasAny(owner: string): boolean {
+    return (this.#rowsOfOwner.get(owner) ?? 0) > 0;
+  }
+
+  /** Whether a grant's lease has been committed. */
+  gave(grant: Grant): boolean {
+    const given = this.#given.get(ownerId(grant.id));
+    return given?.has(`${grant.round} ${grant.lease}`) === true;
+  }
+
+  /** Forgets leases of rows that are gone. */
+  tidy(): void {
+    for (const owner of this.#given.keys()) if (!this.hasAny(owner)) this.#given.delete(owner);
+    for (const [target, until] of this.heldUntil) if (until < this.ledger.now) this.heldUntil.delete(target);
+  }
+
+  /** The log says that a callback failed for good; it counts once it is committed. */
+  noteFailedCallback(id: string): void {
+    this.#failedCallbacks.push(id);
+  }
+
+  wrote(versions: RowVersion[], at: number): void {
+    const before = this.#targets;
+    if (this.#storage.wroteTargets) this.#targets = this.#readTargets();
+    this.#turns.push({ versions, at, before, after: this.#targets });
+  }
+
+  lost(): void {
+    this.#turns = [];
+    this.#failedCallbacks = [];
+    this.#targets = this.#readTargets();
+  }
+
+  committed(): void {
+    for (const id of this.#failedCallbacks.splice(0)) this.#callbackFailed(id);
+    for (const turn of this.#turns.splice(0)) {
+      const admissions: Admission[] = [];
+      for (const version of turn.versions) this.#follow(version, turn.at, admissions);
+      this.#checkAdmissions(turn, admissions);
+    }
+  }
+
+  #follow(version: RowVersion, at: number, admissions: Admission[]): void {
+    const { id } = version;
+    const before = this.#rows.get(id);
+    const owner = ownerId(id);
+    if (version.gone) {
+      if (before !== undefined) checkDelete(this, before, at);
+      this.#rows.delete(id);
+      this.#count(owner, -1);
+      return;
+    }
+    if (
+      version.lease > (before?.lease ?? 0) &&
+      version.leaseUntil !== null &&
+      !(before === undefined && !isTaskRow(id))
+    )
+      admissions.push(this.#admission(version, at));
+    if (before === undefined) checkInsert(this, version, at);
+    else checkChange(this, before, version, at);
+    this.#rows.set(id, version);
+    if (before === undefined) this.#count(owner, 1);
+  }
+
+  #admission(version: RowVersion, at: number): Admission {
+    const { id, callback, target, round, lease } = version;
+    this.ledger.totals.leases++;
+    const given = this.#given.get(ownerId(id)) ?? new Set<string>();
+    given.add(`${round} ${lease}`);
+    this.#given.set(ownerId(id), given);
+    return { id, target: callback?.state === "running" ? targetOfLane(callback.lane) : target, at };
+  }
+
+  #checkAdmissions({ before, after }: Turn, admissions: readonly Admission[]): void {
+    const probes = new Map<string, number>();
+    for (const { id, target, at } of admissions) {
+      const asked = this.heldUntil.get(target) ?? 0;
+      if (asked > this.ledger.now + RETRY_AFTER_SLACK_MS)
+        this.ledger.violate(
+          "Retry-After is never undercut",
+          `${this.name} lets ${id} go ${asked - this.ledger.now} ms too early`,
+          id,
+          target,
+        );
+      this.ledger.breakers.admitted(this.name, target, id, at);
+      const [was, is] = [before.get(target), after.get(target)];
+      if (was?.breaker == null || is?.breaker == null) continue;
+      const calls = (probes.get(target) ?? 0) + 1;
+      probes.set(target, calls);
+      const probe = is.breaker.state === "half_open" ? is.breaker.probe : null;
+      const isMine = probe === null || probe.shard === this.name;
+      const isProbe = is.usedLease !== was.usedLease && calls === 1 && isMine;
+      if (!isProbe && was.breaker.version === is.breaker.version)
+        this.ledger.violate(
+          "no call to an open target but leased probes",
+          `${this.name} has ${target} as ${is.breaker.state}, and lets ${id} go`,
+          id,
+          target,
+        );
+    }
+  }
+
+  #callbackFailed(id: string): void {
+    const task = this.ledger.tasks.get(ownerId(id));
+    const row = this.#rows.get(id);
+    const round = row?.round ?? Number(id.slice(id.indexOf("~") + 1));
+    const end = task?.ends.get(round);
+    if (end === undefined || end.failed) return;
+    end.failed = true;
+    this.ledger.totals.failedCallbacks++;
+  }
+
+  #count(owner: string, by: 1 | -1): void {
+    const left = (this.#rowsOfOwner.get(owner) ?? 0) + by;
+    if (left > 0) {
+      this.#rowsOfOwner.set(owner, left);
+      return;
+    }
+    this.#rowsOfOwner.delete(owner);
+    this.ledger.forget(owner);
+  }
+
+  #readTargets(): ReadonlyMap<string, DownTarget> {
+    // It may have ended before its upgrade was committed.
+    const tables = this.#storage.read("SELECT name FROM sqlite_master WHERE name = 'targets'");
+    if (tables.length === 0) return new Map();
+    return new Map(
+      this.#storage
+        .read("SELECT key, breaker FROM targets")
+        .map((row) => [String(row.key), downTarget(row.breaker)]),
+    );
+  }
+}
+
+/** Clocks differ by up to 6 s, and dates have whole seconds. */
+export const RETRY_AFTER_SLACK_MS = 8_000;
+
+function downTarget(text: unknown): DownTarget {
+  if (typeof text !== "string") return { breaker: null, usedLease: 0, probing: null };
+  return JSON.parse(text) as DownTarget;
+}

@@ -1,0 +1,155 @@
+import type { Life, Surroundings } from "./host.ts";
+
+/** How a target behaves for a while. */
+type Mood = "well" | "flaky" | "erring" | "down" | "hanging" | "slow" | "limiting" | "anything";
+
+/** What a call made of it: an answer, an exception, or neither for ever. */
+type Reaction =
+  | { status: number; headers?: Record<string, string>; body?: string }
+  | { error: string }
+  | "never";
+
+const MOODS: readonly Mood[] = [
+  "well",
+  "well",
+  "flaky",
+  "erring",
+  "down",
+  "hanging",
+  "slow",
+  "limiting",
+  "anything",
+];
+const MOOD_MS = 240_000;
+
+/** Every line of the fault table, and successes. */
+const REACTIONS: readonly Reaction[] = [
+  ...[
+    200, 201, 204, 301, 400, 401, 403, 404, 407, 408, 409, 410, 418, 422, 423, 425, 429, 489, 500, 501, 502,
+  ].map((status) => ({ status })),
+  ...[503, 504, 520, 521, 522, 523, 524, 525, 526, 530, 599].map((status) => ({ status, body: "edge" })),
+  { status: 530, body: "error code: 1016" },
+  { status: 200, body: '{"state":"done"}' },
+  { status: 500, headers: { "redrive-retry": "no" } },
+  { status: 400, body: '{"error":{"code":"bad","message":"no"}}' },
+  { error: "getaddrinfo ENOTFOUND api" },
+  { error: "connect ECONNREFUSED 192.0.2.1:443" },
+  { error: "unable to verify the first certificate" },
+  { error: "read ECONNRESET" },
+  { error: "Network connection lost." },
+  { error: "internal error; reference = 1" },
+  "never",
+];
+
+/** What a target has asked for with an answer: no call before then, epoch ms. Read by the checks, not by the code. */
+export const ASKED_UNTIL = "x-sim-asked-until";
+
+/** The targets of tasks and the receivers of callbacks: what they answer, and when. */
+export class Targets {
+  readonly #world: Surroundings;
+  readonly #moods = new Map<string, { mood: Mood; until: number }>();
+  /** All are well, and stay so. */
+  calm = false;
+  /** Calls that were made. */
+  calls = 0;
+  /** A message was delivered with 2xx: its webhook-id and its body. */
+  onDelivered: (messageId: string, body: string) => void = () => undefined;
+
+  constructor(world: Surroundings) {
+    this.#world = world;
+  }
+
+  /** One call by somebody who may end before it is answered. Rejects as fetch does, with the reason of an abort too. */
+  fetch(life: Life, url: string, init: RequestInit): Promise<Response> {
+    this.calls++;
+    const { origin } = new URL(url);
+    const headers = init.headers as Record<string, string>;
+    const messageId = headers["webhook-id"];
+    const { reaction, afterMs } = this.#react(origin, messageId !== undefined);
+    const who = messageId ?? `${headers["redrive-task-id"] ?? "probe"} #${headers["redrive-attempt"] ?? ""}`;
+    this.#world.note(life.name, `calls ${origin} for ${who}: ${shown(reaction)} after ${afterMs} ms`);
+    return new Promise((resolve, reject) => {
+      init.signal?.addEventListener("abort", () => {
+        if (life.alive) reject(init.signal?.reason);
+      });
+      if (reaction === "never") return;
+      this.#world.time.after(afterMs, () => {
+        // What reached the receiver was delivered, whether its answer is heard or not.
+        if (messageId !== undefined && "status" in reaction && reaction.status < 300)
+          this.onDelivered(messageId, new TextDecoder().decode(init.body as Uint8Array));
+        if (!life.alive) return;
+        if ("error" in reaction) reject(new Error(reaction.error));
+        else resolve(answerOf(reaction));
+      });
+    });
+  }
+
+  #react(origin: string, delivers: boolean): { reaction: Reaction; afterMs: number } {
+    const { chance } = this.#world;
+    const quickMs = chance.between(5, 300);
+    if (this.calm) return { reaction: { status: 200 }, afterMs: quickMs };
+    switch (this.#moodOf(origin)) {
+      case "well":
+        return { reaction: chance.is(0.01) ? chance.pick(REACTIONS) : { status: 200 }, afterMs: quickMs };
+      case "flaky":
+        return { reaction: chance.is(0.3) ? chance.pick(REACTIONS) : { status: 200 }, afterMs: quickMs };
+      case "erring":
+        return { reaction: { status: chance.pick([500, 500, 502, 503]) }, afterMs: quickMs };
+      case "down":
+        return { reaction: { error: "connect ECONNREFUSED 192.0.2.1:443" }, afterMs: chance.between(1, 30) };
+      case "hanging":
+        return { reaction: "never", afterMs: 0 };
+      case "slow":
+        return { reaction: { status: 200 }, afterMs: chance.between(2_000, 25_000) };
+      case "limiting":
+        return { reaction: chance.is(0.3) ? { status: 200 } : this.#limited(delivers), afterMs: quickMs };
+      case "anything":
+        return { reaction: chance.pick(REACTIONS), afterMs: chance.is(0.1) ? 15_000 : quickMs };
+    }
+  }
+
+  #moodOf(origin: string): Mood {
+    const { chance, time } = this.#world;
+    const known = this.#moods.get(origin);
+    if (known !== undefined && known.until > time.now) return known.mood;
+    const mood = chance.pick(MOODS);
+    this.#moods.set(origin, { mood, until: time.now + chance.gap(MOOD_MS) });
+    this.#world.note("targets", `${origin} is ${mood}`);
+    return mood;
+  }
+
+  /** Asks for a wait, in one of the ways to say so. */
+  #limited(delivers: boolean): Reaction {
+    const { chance, time } = this.#world;
+    const seconds = delivers ? chance.between(5, 40) : chance.between(15, 150);
+    const at = time.now + seconds * 1_000;
+    const says: Record<string, string> = chance.pick([
+      { "retry-after": String(seconds) },
+      { "retry-after": String(seconds) },
+      { "retry-after": new Date(at).toUTCString() },
+      { "x-ratelimit-reset": String(seconds) },
+      { "ratelimit-remaining": "0", "ratelimit-reset": String(seconds) },
+    ]);
+    const status = "retry-after" in says ? chance.pick([429, 503]) : 429;
+    return { status, headers: { ...says, [ASKED_UNTIL]: String(at) } };
+  }
+}
+
+/** As much of a Response as the code reads. A real one would read its body in other turns of the event loop. */
+function answerOf({ status, headers, body }: Exclude<Reaction, "never" | { error: string }>): Response {
+  const bytes = new TextEncoder().encode(body ?? "");
+  const answer = {
+    status,
+    headers: new Headers({ ...headers, "content-length": String(bytes.length) }),
+    body: body === undefined ? null : {},
+    arrayBuffer: async () => bytes.buffer,
+  };
+  return answer as unknown as Response;
+}
+
+function shown(reaction: Reaction): string {
+  if (reaction === "never") return "no answer";
+  if ("error" in reaction) return reaction.error;
+  const asked = reaction.headers?.[ASKED_UNTIL];
+  return asked === undefined ? String(reaction.status) : `${reaction.status}, wait until ${asked}`;
+}

@@ -1,4 +1,6 @@
 /** `npm run bench [-- name ...]`: measures the standalone server against two floors and prints a table. */
+
+import { backlog } from "./backlog.ts";
 import { type Case, cases, type Figure } from "./cases.ts";
 import { contest } from "./contest.ts";
 import { cost } from "./cost.ts";
@@ -23,10 +25,11 @@ const tables: Record<string, (target: Target) => Promise<string[][]>> = {
   protection,
   contest,
   growth,
+  backlog,
   lists,
 };
 /** Measured only where they are named: they take minutes. */
-const LONG = ["contest", "growth", "lists"];
+const LONG = ["contest", "growth", "backlog", "lists"];
 
 process.once("SIGTERM", () => process.exit(1));
 process.exitCode = await main(process.argv.slice(2));

@@ -1,3 +1,6 @@
+/** The lanes of one holder: first attempts, retries, deliveries. */
+const LANES_OF_HOLDER = 3;
+
 /** A lane with rows that are due now. */
 export interface ReadyLane {
   lane: string;
@@ -39,4 +42,12 @@ export function planClaims(
     });
   }
   return plan;
+}
+
+/**
+ * So many ready lanes that have room give the same plan as all of them would, be it thousands: each holder gets a slot
+ * for one of its lanes, but those that hold half of all slots, of which there are two at most.
+ */
+export function lanesEnough(freeSlots: number): number {
+  return LANES_OF_HOLDER * (freeSlots + 2);
 }

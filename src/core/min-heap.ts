@@ -1,3 +1,6 @@
+/** Entries that no longer hold which a heap may have beside those that do. */
+const STALE_ENTRIES = 64;
+
 /** A binary min-heap of values by a number; for due times. */
 export class MinHeap<T> {
   readonly #entries: { at: number; value: T }[] = [];
@@ -50,4 +53,21 @@ export class MinHeap<T> {
     const rightAt = this.#entries[left + 1]?.at ?? Number.POSITIVE_INFINITY;
     return rightAt < leftAt ? left + 1 : left;
   }
+}
+
+/**
+ * A heap with one more entry, for heaps whose old entries stay until their time has come: where more of them no longer
+ * hold than do, a new one of what holds (`live`, which has the new entry already; null: at no time).
+ */
+export function pushLive<K>(
+  heap: MinHeap<K>,
+  at: number,
+  key: K,
+  live: ReadonlyMap<K, number | null>,
+): MinHeap<K> {
+  heap.push(at, key);
+  if (heap.size <= 2 * live.size + STALE_ENTRIES) return heap;
+  const tidy = new MinHeap<K>();
+  for (const [other, otherAt] of live) if (otherAt !== null) tidy.push(otherAt, other);
+  return tidy;
 }

@@ -1,6 +1,6 @@
 import { reportAt, reportOf } from "../core/local-breaker.ts";
 import type { BreakerPort, BreakerSync, TargetSummary } from "../core/messages.ts";
-import { MinHeap } from "../core/min-heap.ts";
+import { MinHeap, pushLive } from "../core/min-heap.ts";
 import { breakerName } from "../core/queue-shards.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import { hasParked, probeCandidate, surelyHasParked } from "./breaker-probe.ts";
@@ -61,7 +61,7 @@ export class BreakerSyncs {
   readonly #last = new Map<string, LastTalk>();
   /** When each target's next call is due; the heap may hold entries that no longer hold. */
   readonly #dueAt = new Map<string, number>();
-  readonly #order = new MinHeap<string>();
+  #order = new MinHeap<string>();
 
   constructor(ctx: ShardContext, group: GroupCommit, ports: BreakerSyncPorts) {
     this.#ctx = ctx;
@@ -97,7 +97,7 @@ export class BreakerSyncs {
     if (at === null) this.#dueAt.delete(key);
     else if (at !== this.#dueAt.get(key)) {
       this.#dueAt.set(key, at);
-      this.#order.push(at, key);
+      this.#order = pushLive(this.#order, at, key, this.#dueAt);
     }
   }
 

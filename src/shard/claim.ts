@@ -1,4 +1,4 @@
-import { planClaims } from "../core/claim-plan.ts";
+import { lanesEnough, planClaims } from "../core/claim-plan.ts";
 import { HELD_LANE, isCallbackLane, targetOfLane } from "../core/lane.ts";
 import type { Grant } from "../core/messages.ts";
 import type { SqlRow } from "../core/sql-port.ts";
@@ -13,7 +13,7 @@ import type { Tx } from "./group-commit.ts";
 
 /** Rows of one lane that one pass ends because their max_age is over; the rest follow in the next pass. */
 const EXPIRE_SLICE = 500;
-/** Lanes that one pass looks into. */
+/** Lanes that one pass looks into, at most. */
 const LANES_A_PASS = 1_000;
 const ABOVE_ALL_PRIORITIES = 10;
 /** A row whose work threw is tried again after this long, so that it neither spins nor stands in others' way. */
@@ -55,7 +55,7 @@ function planNow(ctx: ShardContext, claimed: readonly Claimed[]): Map<string, nu
   const free = Math.max(0, ctx.freeSlots - claimed.length);
   if (free === 0) return new Map();
   const pending = pendingOf(claimed);
-  const ready = ctx.callableLanes(LANES_A_PASS).map((lane) => {
+  const ready = ctx.callableLanes(Math.min(LANES_A_PASS, lanesEnough(ctx.freeSlots))).map((lane) => {
     const holder = targetOfLane(lane);
     const beside = pending.get(holder) ?? NONE_PENDING;
     const { room, limit } = gateOf(ctx, lane, beside);

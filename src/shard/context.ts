@@ -153,7 +153,7 @@ export class ShardContext {
   /** Takes note of a row that was written: its lane, its end, its state. */
   noteChange(task: Task, stateBefore: TaskState | null): void {
     this.flights.noteTask(task);
-    if (task.lane !== null) this.lanes.note(task.lane, task.dueAt);
+    if (task.lane !== null) this.lanes.note(task.lane, task.dueAt, task.expiresAt);
     if (task.finalizedAt !== null) this.notePrune(task.finalizedAt + this.retentionOf(task.state));
     this.counts.note(task.id, stateBefore, task.state);
   }

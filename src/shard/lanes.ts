@@ -1,5 +1,6 @@
 import { HELD_LANE } from "../core/lane.ts";
-import { MinHeap } from "../core/min-heap.ts";
+import { MinHeap, pushLive } from "../core/min-heap.ts";
+import { LaneExpiries } from "./lane-expiries.ts";
 
 /**
  * Which lanes have rows waiting, and when the first of each may be due: a cache in memory of what the index
@@ -7,20 +8,22 @@ import { MinHeap } from "../core/min-heap.ts";
  * not be called is parked: a million rows, or a thousand such lanes, cost a claim nothing.
  */
 export class Lanes {
+  readonly expiries = new LaneExpiries();
   readonly #nextDue = new Map<string, number>();
   /** Lanes that may have due rows, in the order of their turns. */
   readonly #ready = new Set<string>();
-  readonly #future = new MinHeap<string>();
+  #future = new MinHeap<string>();
   /** Lanes that may have due rows and are out of turn: until then, or (null) until they are woken. */
   readonly #parked = new Map<string, number | null>();
-  readonly #wakes = new MinHeap<string>();
+  #wakes = new MinHeap<string>();
 
-  /** A row waits in this lane from now on. */
-  note(lane: string, dueAt: number): void {
+  /** A row waits in this lane from now on; `expiresAt` is left out where it may have been there before. */
+  note(lane: string, dueAt: number, expiresAt?: number): void {
     const known = this.#nextDue.get(lane);
+    if (expiresAt !== undefined) this.expiries.note(lane, expiresAt, known === undefined);
     if (known !== undefined && known <= dueAt) return;
     this.#nextDue.set(lane, dueAt);
-    if (!this.#isDue(lane)) this.#future.push(dueAt, lane);
+    if (!this.#isDue(lane)) this.#future = pushLive(this.#future, dueAt, lane, this.#nextDue);
   }
 
   /** A claim has looked at the lane: its next row is due then; null: it has none. It goes to the end of the line. */
@@ -29,18 +32,19 @@ export class Lanes {
     this.#parked.delete(lane);
     if (nextDueAt === null) {
       this.#nextDue.delete(lane);
+      this.expiries.forget(lane);
       return;
     }
     this.#nextDue.set(lane, nextDueAt);
     if (nextDueAt <= now) this.#ready.add(lane);
-    else this.#future.push(nextDueAt, lane);
+    else this.#future = pushLive(this.#future, nextDueAt, lane, this.#nextDue);
   }
 
   /** Takes a lane that is ready out of turn until then; null: until it is woken. */
   park(lane: string, until: number | null): void {
     if (!this.#ready.delete(lane)) return;
     this.#parked.set(lane, until);
-    if (until !== null) this.#wakes.push(until, lane);
+    if (until !== null) this.#wakes = pushLive(this.#wakes, until, lane, this.#parked);
   }
 
   /** A parked lane has its turns again. */
@@ -103,7 +107,7 @@ export class Lanes {
       return;
     }
     this.#nextDue.set(lane, dueAt);
-    if (!this.#isDue(lane)) this.#future.push(dueAt, lane);
+    if (!this.#isDue(lane)) this.#future = pushLive(this.#future, dueAt, lane, this.#nextDue);
   }
 
   /** The first time after now at which a lane that is not ready may become so; null: never. */
@@ -112,6 +116,11 @@ export class Lanes {
     const wakeAt = firstOf(this.#wakes, ({ at, value }) => this.#parked.get(value) === at);
     if (dueAt === null || wakeAt === null) return dueAt ?? wakeAt;
     return Math.min(dueAt, wakeAt);
+  }
+
+  /** Entries in memory, of due times and wakes, for measurements: some hundred at most beside the lanes' own. */
+  get entries(): number {
+    return this.#future.size + this.#wakes.size;
   }
 
   #isDue(lane: string): boolean {

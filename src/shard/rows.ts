@@ -1,14 +1,10 @@
-import { taskIdFloor } from "../core/id.ts";
-import type { Grant, ListMessage } from "../core/messages.ts";
+import type { Grant } from "../core/messages.ts";
 import type { SqlPort, SqlRow } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
 import { isTaskRow, keptRoundId, ownerId } from "../core/transition.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { Flight } from "./flights.ts";
 import { changingColumns, fixedColumns, isApart, rowToTask } from "./row-codec.ts";
-
-/** Rows that one list page may examine in a shard. */
-const LIST_EXAMINES = 5_000;
 
 const CHANGING = [
   "state",
@@ -160,36 +156,6 @@ export class Rows {
       .map((row) => String(row.id));
   }
 
-  /** One page of rows, newest first; `examinedTo` is null where the end was reached. */
-  list(query: ListMessage): { rows: SqlRow[]; examinedTo: string | null } {
-    const floor = query.createdAfter === null ? "" : taskIdFloor(query.createdAfter);
-    const rows = this.#sql
-      .exec(
-        `WITH examined AS (
-           SELECT * FROM tasks WHERE id < ?1 AND id >= ?2 ORDER BY id DESC LIMIT ${LIST_EXAMINES}
-         ), matching AS (
-           SELECT * FROM examined WHERE instr(id, '~') = 0 AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR target = ?4)
-           AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(${kept("labels", "array", "'[]'")}) WHERE value = ?5)) LIMIT ?6
-         ) SELECT * FROM matching`,
-        query.before ?? "u",
-        floor,
-        query.state,
-        query.target,
-        query.label,
-        query.limit,
-      )
-      .toArray();
-    if (rows.length >= query.limit) return { rows, examinedTo: String(rows.at(-1)?.id) };
-    const last = this.#sql
-      .exec(
-        `SELECT id FROM tasks WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT 1 OFFSET ${LIST_EXAMINES - 1}`,
-        query.before ?? "u",
-        floor,
-      )
-      .toArray()[0];
-    return { rows, examinedTo: last === undefined ? null : String(last.id) };
-  }
-
   /**
    * How many tasks are in each state, of the `limit` rows after this id; `examinedTo` is null where there are no more.
    */
@@ -271,6 +237,6 @@ export class Rows {
 }
 
 /** SQL for a JSON column where it can be read and is of this type (as `value`, by default itself), else for `otherwise`. */
-function kept(column: string, type: string, otherwise: string, value = column): string {
+export function kept(column: string, type: string, otherwise: string, value = column): string {
   return `CASE WHEN NOT coalesce(json_valid(${column}), 0) THEN ${otherwise} WHEN json_type(${column}) = '${type}' THEN ${value} ELSE ${otherwise} END`;
 }

@@ -24,6 +24,7 @@ import { ShardContext } from "./context.ts";
 import { announceBreaker, noteStalledTold, toldStalled } from "./events.ts";
 import { viewContext } from "./gate-view.ts";
 import { GroupCommit, type Tx } from "./group-commit.ts";
+import { listPage } from "./list-page.ts";
 import { loadShard } from "./load.ts";
 import { oldestDue } from "./oldest-due.ts";
 import { operate } from "./operate.ts";
@@ -140,7 +141,7 @@ export class Shard implements ShardApi {
   async list(message: ListMessage, quiet = false): Promise<ListAnswer> {
     if (!(await this.#hasSettings())) return { tasks: [], examinedTo: null };
     return this.#read(quiet, () => {
-      const { rows, examinedTo } = this.ctx.rows.list(message);
+      const { rows, examinedTo } = listPage(this.ctx.sql, message);
       const tasks = rows.map((row) => this.ctx.rows.toTask(row));
       return { tasks: tasks.map((task) => taskSummary(task, viewContext(this.ctx, task))), examinedTo };
     });

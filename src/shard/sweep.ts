@@ -57,8 +57,10 @@ export class ParkedSweep {
   }
 }
 
-/** Ends a slice of a lane's tasks; true where more may be left. */
+/** Ends a slice of a lane's tasks; true where more may be left. Reads nothing where none can be over. */
 function expireLane(ctx: ShardContext, lane: string, now: number, eachRow: EachRow): boolean {
+  const { expiries } = ctx.lanes;
+  if (!expiries.mayBeOver(lane, now)) return false;
   const ids = ctx.laneRows.expired(lane, now, SLICE);
   const ended = ids.filter((id) => {
     const done = eachRow(id, (tx) => {
@@ -68,6 +70,7 @@ function expireLane(ctx: ShardContext, lane: string, now: number, eachRow: EachR
     });
     return done === true;
   });
+  if (ids.length < SLICE) expiries.looked(lane, ctx.laneRows.firstExpiresAt(lane));
   return ids.length === SLICE && ended.length > 0;
 }
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { planClaims, type ReadyLane } from "../../src/core/claim-plan.ts";
+import { lanesEnough, planClaims, type ReadyLane } from "../../src/core/claim-plan.ts";
 
 const capacity = fc.integer({ min: 1, max: 64 });
 /** A lane of a holder of its own that nothing bounds. */
@@ -188,6 +188,49 @@ describe("planClaims", () => {
       fc.property(situation, ({ ready, freeSlots, capacity }) => {
         for (const count of planClaims(ready, freeSlots, capacity).values()) expect(count).toBeGreaterThan(0);
       }),
+    );
+  });
+});
+
+/** Many holders with up to three lanes each that have room now; what is in flight fits the slots. */
+const backlog = fc
+  .record({
+    capacity: fc.integer({ min: 1, max: 40 }),
+    holders: fc.array(
+      fc.record({
+        busy: fc.nat({ max: 20 }),
+        spare: fc.integer({ min: 1, max: 5 }),
+        rooms: fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 3 }),
+      }),
+      { minLength: 1, maxLength: 60 },
+    ),
+  })
+  .map(({ capacity: slots, holders }) => {
+    let free = slots;
+    const ready = holders.flatMap(({ busy, spare, rooms }, h) => {
+      const inFlight = Math.min(busy, free);
+      free -= inFlight;
+      return rooms.map(
+        (room, i): ReadyLane => ({
+          lane: `${h}-${i}`,
+          holder: `holder-${h}`,
+          inFlight,
+          limit: inFlight + spare,
+          room: Math.min(room, spare),
+        }),
+      );
+    });
+    return { ready, free, slots };
+  });
+
+describe("lanesEnough", () => {
+  test("lanes give the plan that all of them would give", () => {
+    fc.assert(
+      fc.property(backlog, ({ ready, free, slots }) => {
+        const some = planClaims(ready.slice(0, lanesEnough(free)), free, slots);
+        expect([...some]).toEqual([...planClaims(ready, free, slots)]);
+      }),
+      { numRuns: 1_000 },
     );
   });
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { MinHeap } from "../../src/core/min-heap.ts";
+import { MinHeap, pushLive } from "../../src/core/min-heap.ts";
 
 function heapOf(numbers: readonly number[]): MinHeap<number> {
   const heap = new MinHeap<number>();
@@ -61,5 +61,31 @@ describe("MinHeap", () => {
 
     expect(heap.peek()).toEqual({ at: 1, value: 1 });
     expect(heap.size).toBe(3);
+  });
+});
+
+describe("pushLive", () => {
+  test("keeps what holds, and of the rest no more than a bounded part, however often times change", () => {
+    const live = new Map<string, number | null>();
+    let heap = new MinHeap<string>();
+    for (let i = 0; i < 10_000; i++) {
+      const key = `lane-${i % 10}`;
+      live.set(key, 1_000_000 - i);
+      heap = pushLive(heap, 1_000_000 - i, key, live);
+      expect(heap.size).toBeLessThanOrEqual(2 * 10 + 64);
+    }
+    const held = drain(heap).filter(({ at, value }) => live.get(value) === at);
+    expect(new Map(held.map(({ at, value }) => [value, at]))).toEqual(live);
+  });
+
+  test("leaves out what is live at no time", () => {
+    const live = new Map<string, number | null>([["never", null]]);
+    let heap = new MinHeap<string>();
+    for (let at = 100; at > 0; at--) {
+      live.set("lane", at);
+      heap = pushLive(heap, at, "lane", live);
+    }
+    expect(drain(heap).some(({ value }) => value === "never")).toBe(false);
+    expect(heap.size).toBe(0);
   });
 });

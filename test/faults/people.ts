@@ -1,5 +1,5 @@
 import { callObject } from "../../src/catalog/call-object.ts";
-import { makeTaskId } from "../../src/core/id.ts";
+import { makeTaskId, parseTaskId } from "../../src/core/id.ts";
 import type { Grant, NewTask, OperateAction, SubmitResult } from "../../src/core/messages.ts";
 import { hashText, shardName } from "../../src/core/queue-shards.ts";
 import type { TaskCallback } from "../../src/core/task.ts";
@@ -23,6 +23,9 @@ interface Wish {
   task: KnownTask;
   request: NewTask;
 }
+
+/** A submit is repeated with its id within this: well before the task may be pruned. */
+const SAME_ID_MS = 5 * 60_000;
 
 /** Clients and operators: submits, repeats, operations, each through a Worker invocation of its own. */
 export class People {
@@ -210,12 +213,15 @@ export class People {
     if (this.#keyed.length === 0) return;
     const { task, request } = chance.pick(this.#keyed);
     const edge = this.#world.edge();
-    const id = chance.is(0.2)
-      ? request.id
-      : makeTaskId(
-          { createdAt: edge.now(), shard: shardOf(task), queueRef: task.queue.config.ref },
-          chance.next,
-        );
+    // Repeats with an id are the API's own, at once; days later, after pruning, it would be a new task.
+    const isYoung = edge.now() - (parseTaskId(request.id)?.createdAt ?? 0) < SAME_ID_MS;
+    const id =
+      isYoung && chance.is(0.4)
+        ? request.id
+        : makeTaskId(
+            { createdAt: edge.now(), shard: shardOf(task), queueRef: task.queue.config.ref },
+            chance.next,
+          );
     const { tasks } = this.#world.ledger;
     const fresh = { ...task, id, acked: false, redrives: { arrived: 0, forced: 0 }, ends: new Map() };
     const again = tasks.get(id) ?? fresh;

@@ -100,3 +100,57 @@ describe("a lane whose bound is corrected", () => {
     expect(lanes.oldest(50, () => true)).toBeNull();
   });
 });
+
+describe("what is kept in memory of a lane", () => {
+  test("does not grow while tasks come and go before one that waits for next month", () => {
+    const lanes = new Lanes();
+    const month = 30 * 24 * 3_600_000;
+    for (let now = 0; now < 20_000; now += 2) {
+      lanes.note("a", now + 1);
+      lanes.ready(now + 1);
+      lanes.looked("a", month, now + 1);
+      expect(lanes.entries).toBeLessThan(200);
+    }
+    expect(lanes.nextAt()).toBe(month);
+  });
+
+  test("does not grow while a lane is parked and woken, again and again", () => {
+    const lanes = due("a", "b");
+    for (let i = 1; i < 5_000; i++) {
+      lanes.park("a", 1_000_000 - i);
+      lanes.wake("a");
+    }
+    lanes.park("a", 500);
+    expect(lanes.entries).toBeLessThan(200);
+    expect(lanes.nextAt()).toBe(500);
+  });
+});
+
+describe("when a lane is looked through for what is over", () => {
+  test("is known of rows that came while no other waited, and of those after them", () => {
+    const { expiries } = laneWith([900, 700, 800]);
+    expect(expiries.mayBeOver("a", 699)).toBe(false);
+    expect(expiries.mayBeOver("a", 700)).toBe(true);
+  });
+
+  test("is not known of a lane with rows from before a start", () => {
+    const lanes = due("a");
+    lanes.note("a", 0, 900);
+    expect(lanes.expiries.mayBeOver("a", 0)).toBe(true);
+    lanes.expiries.looked("a", 800);
+    expect(lanes.expiries.mayBeOver("a", 799)).toBe(false);
+  });
+
+  test("is forgotten with the lane's last row", () => {
+    const lanes = laneWith([900]);
+    lanes.looked("a", null, 0);
+    lanes.note("a", 0);
+    expect(lanes.expiries.mayBeOver("a", 0)).toBe(true);
+  });
+});
+
+function laneWith(expiresAt: number[]): Lanes {
+  const lanes = new Lanes();
+  for (const at of expiresAt) lanes.note("a", 0, at);
+  return lanes;
+}

@@ -11,7 +11,8 @@ export interface Copies {
 export function copyTask(sql: SqlPort, { id, copies, targets }: Copies): void {
   if (copies <= 0) return;
   const columns = sql.exec("SELECT name FROM pragma_table_info('tasks')").toArray();
-  const host = "'https://h' || (i % ?2) || '.example.com'";
+  // Numbers are bound as REAL, and 7.0 is no part of a host.
+  const host = "'https://h' || (i % CAST(?2 AS INTEGER)) || '.example.com'";
   const values: Record<string, string> = {
     id: "substr(id, 1, 14) || printf('9%014d', i)",
     target: host,

@@ -153,6 +153,34 @@ describe("POST /v1/tasks/batch", () => {
     await vi.waitFor(() => expect(received.map(({ url }) => url).sort()).toEqual([`${URL}/0`, `${URL}/4`]));
   });
 
+  test("looks at no more tasks once those before had a hundred thousand values that were wrong", async () => {
+    const intervals = Array(50).fill([]);
+    const rules = Array(20).fill({ when: "true", do: "retry", backoff: { intervals } });
+    const tasks = [{ url: URL }, ...Array(150).fill({ url: URL, retry: { rules } }), { url: URL }];
+    const { status, json } = await callJson<{ results: { problem?: Problem }[] }>("POST", "/v1/tasks/batch", {
+      body: { tasks },
+    });
+    const messages = json.results.map(({ problem }) => problem?.errors?.[0]?.message ?? "taken");
+    const looked = messages.filter((message) => message.startsWith("expected a duration")).length;
+
+    expect([status, messages.length]).toEqual([202, 152]);
+    expect(messages[0]).toBe("taken");
+    expect(looked).toBeGreaterThan(50);
+    expect(looked).toBeLessThan(100);
+    expect(messages.slice(looked + 1)).toEqual(
+      Array(151 - looked).fill("expected fewer faults in the tasks before: this one was not looked at"),
+    );
+  });
+
+  test("refuses a task of too many values by their number alone", async () => {
+    const headers = Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [`k${i}`, 0]));
+    const { status, problem } = await callProblem("POST", "/v1/tasks", { body: { url: URL, headers } });
+    expect([status, problem.code]).toEqual([400, "invalid_request"]);
+    expect(problem.errors).toEqual([
+      { path: "", message: "expected at most 10000 fields and items beside the body, got more" },
+    ]);
+  });
+
   test("stores a thousand tasks, each as it was asked for", async () => {
     const queue = await pausedQueue("batch-queue", 4);
     const tasks = Array.from({ length: 1_000 }, (_, i) => ({ url: `${URL}/${i}`, queue, priority: i % 10 }));

@@ -2,6 +2,7 @@ import { MAX_HISTORY } from "../schema/limits.ts";
 import type { Outcome } from "./classify.ts";
 import type { Decision } from "./decide.ts";
 import { HELD_LANE, retryLane } from "./lane.ts";
+import { keptRoundId } from "./row-id.ts";
 import type { Attempt, Callback, KeptResponse, Reason, Task } from "./task.ts";
 import { isFinal } from "./task.ts";
 
@@ -232,34 +233,6 @@ function keptRound(task: Task, callback: Callback, now: number): Task {
     dueAt: delivering ? task.dueAt : Math.max(task.dueAt, now),
     leaseUntil: delivering ? task.leaseUntil : null,
   };
-}
-
-/** The id of the row that a redrive keeps for an ended round whose callback is not delivered yet. */
-export function keptRoundId(id: string, round: number): string {
-  return `${id}~${round}`;
-}
-
-const EVENT_SUFFIX = "~event";
-
-/** The id of the row that delivers an operator event, which is no task. */
-export function eventRoundId(id: string): string {
-  return id + EVENT_SUFFIX;
-}
-
-/** True for an id made by `eventRoundId`: its row's body is the message. */
-export function isEventId(id: string): boolean {
-  return id.endsWith(EVENT_SUFFIX);
-}
-
-/** True for a task's own row, false for one that only delivers: an ended round, or an operator event. */
-export function isTaskRow(id: string): boolean {
-  return ownerId(id) === id;
-}
-
-/** The task that a row belongs to: its own id, or that of the task whose ended round it keeps. */
-export function ownerId(id: string): string {
-  const end = id.indexOf("~");
-  return end === -1 ? id : id.slice(0, end);
 }
 
 function undelivered(callback: Callback | null): callback is Callback {

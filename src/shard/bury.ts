@@ -1,5 +1,5 @@
+import { isTaskRow } from "../core/row-id.ts";
 import { isFinal, type Task } from "../core/task.ts";
-import { isTaskRow } from "../core/transition.ts";
 import type { ShardContext } from "./context.ts";
 import { PoisonedRowError } from "./rows.ts";
 

@@ -3,8 +3,9 @@ import { attemptRequest, callbackRequest, probeRequest } from "../core/call-requ
 import { DEFAULT_CALLBACK_TIMEOUT_MS } from "../core/callback-settings.ts";
 import { deliver } from "../core/deliver.ts";
 import type { CallRequest, Grant } from "../core/messages.ts";
+import { isEventId, ownerId } from "../core/row-id.ts";
 import { attemptsInRound, type Task } from "../core/task.ts";
-import { isEventId, ownerId, transition } from "../core/transition.ts";
+import { transition } from "../core/transition.ts";
 import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
 import { type Flight, keepTask, PROBE_LANE } from "./flights.ts";
 

@@ -1,6 +1,7 @@
 import type { OperateAction, Refusal } from "../core/messages.ts";
+import { isTaskRow } from "../core/row-id.ts";
 import type { Task } from "../core/task.ts";
-import { isTaskRow, type TaskEvent, transition } from "../core/transition.ts";
+import { type TaskEvent, transition } from "../core/transition.ts";
 import type { ShardContext } from "./context.ts";
 import type { Tx } from "./group-commit.ts";
 

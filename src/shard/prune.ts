@@ -1,6 +1,6 @@
 import { parseTaskId, taskIdFloor } from "../core/id.ts";
+import { ownerId } from "../core/row-id.ts";
 import { isFinal } from "../core/task.ts";
-import { ownerId } from "../core/transition.ts";
 import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { ShardContext } from "./context.ts";

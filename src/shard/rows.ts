@@ -1,7 +1,7 @@
 import type { Grant } from "../core/messages.ts";
+import { isTaskRow, keptRoundId, ownerId } from "../core/row-id.ts";
 import type { SqlPort, SqlRow } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
-import { isTaskRow, keptRoundId, ownerId } from "../core/transition.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { Flight } from "./flights.ts";
 import { changingColumns, fixedColumns, isApart, rowToTask } from "./row-codec.ts";

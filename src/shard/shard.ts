@@ -15,7 +15,7 @@ import type {
   TargetSummary,
   TaskAnswer,
 } from "../core/messages.ts";
-import { isTaskRow } from "../core/transition.ts";
+import { isTaskRow } from "../core/row-id.ts";
 import { taskSummary, taskView } from "../core/view.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import { targetSummary } from "./breaker-sync.ts";

@@ -1,4 +1,4 @@
-import { isTaskRow } from "../core/transition.ts";
+import { isTaskRow } from "../core/row-id.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { Rows } from "./rows.ts";
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { eventRoundId, isEventId, keptRoundId, ownerId, transition } from "../../src/core/transition.ts";
+import { eventRoundId, isEventId, keptRoundId, ownerId } from "../../src/core/row-id.ts";
+import { transition } from "../../src/core/transition.ts";
 import { buildTask, CALLBACK_LANE, NOW, RETRY_LANE, TARGET } from "../support/build-task.ts";
 import {
   ADMIT,

@@ -1,5 +1,5 @@
 import type { Grant, SettleMessage, SubmitResult } from "../../src/core/messages.ts";
-import { ownerId } from "../../src/core/transition.ts";
+import { ownerId } from "../../src/core/row-id.ts";
 import { Beliefs } from "./beliefs.ts";
 import { CallEnds } from "./call-ends.ts";
 import { Violation } from "./history.ts";

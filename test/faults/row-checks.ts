@@ -1,6 +1,6 @@
 import { targetOfLane } from "../../src/core/lane.ts";
+import { isEventId, isTaskRow, keptRoundId, ownerId } from "../../src/core/row-id.ts";
 import { isFinal } from "../../src/core/task.ts";
-import { isEventId, isTaskRow, keptRoundId, ownerId } from "../../src/core/transition.ts";
 import type { TaskState } from "../../src/schema/task.ts";
 import type { KnownTask } from "./ledger.ts";
 import { RETRY_AFTER_SLACK_MS, type ShardRows } from "./shard-rows.ts";

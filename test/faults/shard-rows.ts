@@ -1,7 +1,7 @@
 import type { Breaker } from "../../src/core/breaker.ts";
 import { targetOfLane } from "../../src/core/lane.ts";
 import type { Grant } from "../../src/core/messages.ts";
-import { isTaskRow, ownerId } from "../../src/core/transition.ts";
+import { isTaskRow, ownerId } from "../../src/core/row-id.ts";
 import type { Watcher } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
 import { checkChange, checkDelete, checkInsert } from "./row-checks.ts";

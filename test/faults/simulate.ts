@@ -29,10 +29,13 @@ export interface Outcome {
   violation: { invariant: string; message: string; history: string } | null;
 }
 
-/** Runs one seed for so many simulated hours. The same seed and hours give the same history, line by line. */
-export async function simulate(seed: number, hours: number): Promise<Outcome> {
+/**
+ * Runs one seed for so many simulated hours. The same seed, hours and slowness give the same history, line by line.
+ * `slowness`: people do so many times less in an hour, so that more hours can be run.
+ */
+export async function simulate(seed: number, hours: number, slowness = 1): Promise<Outcome> {
   const world = new World(seed);
-  const run = new Run(world);
+  const run = new Run(world, slowness);
   const beginsAt = world.time.now;
   const log = (line: string) => world.note("worker", line);
   let violation: Outcome["violation"] = null;
@@ -63,10 +66,12 @@ class Run {
   readonly #world: World;
   readonly #people: People;
   readonly #sweeps: Sweeps;
+  readonly #slowness: number;
   #paceMs = SECOND_MS;
 
-  constructor(world: World) {
+  constructor(world: World, slowness: number) {
     this.#world = world;
+    this.#slowness = slowness;
     this.#people = new People(world);
     this.#sweeps = new Sweeps(world);
   }
@@ -125,7 +130,7 @@ class Run {
     const world = this.#world;
     if (world.time.now >= endsAt) return;
     world.weather = drawWeather(world.chance);
-    this.#paceMs = world.chance.pick(PACES_MS);
+    this.#paceMs = world.chance.pick(PACES_MS) * this.#slowness;
     world.note("weather", JSON.stringify(world.weather));
     if (world.chance.is(0.3)) world.deploy();
     world.time.after(SPELL_MS, () => this.#changeWeather(endsAt));

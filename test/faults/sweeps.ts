@@ -1,5 +1,5 @@
+import { isTaskRow } from "../../src/core/row-id.ts";
 import { isFinal } from "../../src/core/task.ts";
-import { isTaskRow } from "../../src/core/transition.ts";
 import type { TaskState } from "../../src/schema/task.ts";
 import type { Shard } from "../../src/shard/shard.ts";
 import type { Host } from "./host.ts";

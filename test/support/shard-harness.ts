@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { Grant, SettleAnswer, SettleMessage } from "../../src/core/messages.ts";
-import { ownerId } from "../../src/core/transition.ts";
+import { ownerId } from "../../src/core/row-id.ts";
 import { checkCounts, checkFlights, checkRows } from "./shard-checks.ts";
 import { HOOK, settleMessage } from "./shard-messages.ts";
 import { overloaded, ShardWorld } from "./shard-world.ts";

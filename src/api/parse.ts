@@ -136,7 +136,8 @@ function unknownField(field: string, known: readonly string[]): string {
 
 /** At most two single-character changes apart, and not most of a short word. */
 function isClose(a: string, b: string): boolean {
-  return editDistance(a, b) <= Math.min(2, Math.floor(b.length / 3));
+  const limit = Math.min(2, Math.floor(b.length / 3));
+  return Math.abs(a.length - b.length) <= limit && editDistance(a, b) <= limit;
 }
 
 function editDistance(a: string, b: string): number {

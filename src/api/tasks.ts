@@ -17,9 +17,13 @@ import { readBody } from "./read-body.ts";
 import { RetryQuery } from "./retry-query.ts";
 import { type Submission, submit } from "./submit.ts";
 import { SubmittedTask, taskFromRequest } from "./task-from-request.ts";
+import { countTaskValues, MAX_TASK_VALUES } from "./task-values.ts";
 
 /** How many tasks of one request have their first attempt made by it: its connections are few. */
 const MAX_EDGE_TASKS = 5;
+
+/** Once the tasks of a batch that were refused have so many values together, the others are not looked at any more. */
+const MAX_REFUSED_VALUES = 100_000;
 
 /** Submit, read, list and operate tasks. */
 export const tasks = new Hono<AppEnv>();
@@ -43,10 +47,16 @@ tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {
   const results: ({ task: TaskAccepted } | { problem: Problem })[] = [];
   const submissions: Submission[] = [];
   const indexes: number[] = [];
+  let refusedValues = 0;
   for (const [index, raw] of batch.tasks.entries()) {
-    const submission = await orProblem(c, () => submissionOf(c, raw, undefined, submissions.length));
-    if ("problem" in submission) results[index] = submission;
-    else indexes[submissions.push(submission) - 1] = index;
+    const submission = await orProblem(c, () => {
+      if (refusedValues > MAX_REFUSED_VALUES) throw notLookedAt();
+      return submissionOf(c, raw, undefined, submissions.length);
+    });
+    if ("problem" in submission) {
+      results[index] = submission;
+      refusedValues += countTaskValues(raw);
+    } else indexes[submissions.push(submission) - 1] = index;
   }
   const answers = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), submissions);
   for (const [i, index] of indexes.entries()) {
@@ -89,6 +99,7 @@ async function submissionOf(
   headerKey: string | undefined,
   before: number,
 ): Promise<Submission> {
+  if (countTaskValues(raw) > MAX_TASK_VALUES) throw tooManyValues();
   const request = withKey(parse(SubmittedTask, raw), headerKey);
   const queue = mayUse(c, request.queue) ? await cachedQueue(c.env, request.queue) : null;
   if (queue === null) throw noQueue(request.queue, "queue");
@@ -102,6 +113,17 @@ async function submissionOf(
     mayEdge: before < MAX_EDGE_TASKS,
   });
   return { ...routed, queue };
+}
+
+function tooManyValues(): AppError {
+  const message = `expected at most ${MAX_TASK_VALUES} fields and items beside the body, got more`;
+  return invalidRequest([{ path: "", message }]);
+}
+
+/** A batch that is wrong throughout must not keep others waiting for all of its faults. */
+function notLookedAt(): AppError {
+  const message = "expected fewer faults in the tasks before: this one was not looked at";
+  return invalidRequest([{ path: "", message }]);
 }
 
 /** The header `Idempotency-Key` says the same as the field; both may stand where they agree. */

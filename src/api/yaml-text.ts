@@ -33,7 +33,7 @@ export function parseYaml(text: string): unknown {
     const [message, offset] = fault === undefined ? repeatedKey(document) : [fault.message, fault.pos[0]];
     if (message === null) return document.toJS({ maxAliasCount: MAX_ALIASES });
     const { line, col } = lineCounter.linePos(offset);
-    throw malformed(message.slice(0, MAX_MESSAGE_LENGTH), ` at line ${line} column ${col}`);
+    throw malformed(message, ` at line ${line} column ${col}`);
   } catch (error) {
     if (error instanceof AppError) throw error;
     // Too many aliases, an alias without anchor, or nesting that exhausts the parser's stack.
@@ -61,7 +61,8 @@ function repeatedKey(document: Document): [message: string | null, offset: numbe
   return at === null ? [null, 0] : ["Map keys must be unique", at];
 }
 
-function malformed(message: string, place: string): AppError {
+function malformed(told: string, place: string): AppError {
+  const message = told.slice(0, MAX_MESSAGE_LENGTH);
   return new AppError("malformed_body", `expected YAML, got ${message || "something else"}${place}`, {
     errors: [{ path: "", message: `${message}${place}` }],
   });

@@ -20,12 +20,15 @@ export const SECRET_HEADERS: readonly string[] = [
 export const REDACTED = "[redacted]";
 
 const secretNames = new Set(SECRET_HEADERS);
-const SECRET_WORDS = /token|secret|api[-_]?key|password|signature|credential/;
+const SECRET_WORDS = /token|secret|passw|passphrase|signature|credential|bearer|jwt|session/;
+/** `x-access-key`, `ocp-apim-subscription-key`, `x-auth`; not `idempotency-key` or `x-author`. */
+const SECRET_KEYS =
+  /(?:api|access|account|auth|functions|master|private|subscription)[-_]?key|(?:^|[-_])auth(?:$|[-_])/;
 
 /** True for SECRET_HEADERS, and for names that say themselves that the value is a secret. Any case. */
 export function isSecretHeader(name: string): boolean {
   const lower = name.toLowerCase();
-  return secretNames.has(lower) || SECRET_WORDS.test(lower);
+  return secretNames.has(lower) || SECRET_WORDS.test(lower) || SECRET_KEYS.test(lower);
 }
 
 /** The same headers, the values of secret ones replaced: for showing a task's own request. */

@@ -79,10 +79,10 @@ describe("parse", () => {
     expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 
-  test("takes well under a second for a thousand objects of long unknown fields", () => {
+  test("takes well under a second for thousands of objects of long unknown fields", () => {
     const rule = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${"ab".repeat(32)}${i}`, 0]));
     const startedAt = performance.now();
-    for (let i = 0; i < 100; i++) errorsOf({ url: URL, retry: { rules: Array(20).fill(rule) } });
+    for (let i = 0; i < 400; i++) errorsOf({ url: URL, ...rule, retry: { rules: Array(20).fill(rule) } });
     expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 

@@ -18,6 +18,12 @@ describe("isSecretHeader", () => {
     "x-password-hash",
     "webhook-signature",
     "x-amz-credential",
+    "x-access-key",
+    "x-functions-key",
+    "Ocp-Apim-Subscription-Key",
+    "X-Auth",
+    "x-auth-user",
+    "x-session-id",
   ])("is true for %s", (name) => {
     expect(isSecretHeader(name)).toBe(true);
   });

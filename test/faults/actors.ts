@@ -10,6 +10,7 @@ import { SHARD_MIGRATIONS } from "../support/shard-world.ts";
 import { Host, type Life } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
 import { REPEATED } from "./network.ts";
+import { ProbeLeases } from "./probe-leases.ts";
 import { SimStorage } from "./storage.ts";
 import type { World } from "./world.ts";
 
@@ -29,7 +30,7 @@ export function shardHost(world: World, ledger: Ledger, name: string): Host<Shar
   const storage = new SimStorage();
   storage.install((sql, transaction) => migrate(sql, transaction, SHARD_MIGRATIONS.slice(0, 1), 0));
   storage.watchTasks();
-  const watcher = ledger.shardWatcher(name, storage);
+  const watcher = ledger.shardWatcher(name, storage, () => host.inner?.ctx.config ?? null);
   const host: Host<Shard> = new Host<Shard>(name, world, {
     storage,
     alarm: (shard) => shard.alarm(),
@@ -65,10 +66,12 @@ export function shardHost(world: World, ledger: Ledger, name: string): Host<Shar
 /** A target's Breaker object. */
 export function breakerHost(world: World, ledger: Ledger, name: string): Host<TargetBreaker> {
   const storage = new SimStorage();
+  const probes = new ProbeLeases(name, storage, ledger);
+  ledger.probes.set(name, probes);
   const host: Host<TargetBreaker> = new Host<TargetBreaker>(name, world, {
     storage,
     alarm: (breaker) => breaker.alarm(),
-    watcher: null,
+    watcher: probes,
     start: (life) => {
       const { sql, transaction } = storage.of(life);
       migrate(sql, transaction, BREAKER_MIGRATIONS, life.now());
@@ -81,7 +84,12 @@ export function breakerHost(world: World, ledger: Ledger, name: string): Host<Ta
         keepAlive: (promise) => world.keepAlive(life, promise),
         shard: (shard) => ({
           breakerChanged: async (key, breaker, announce) => {
-            await world.push(life, shard, { key, breaker, announce });
+            try {
+              await world.push(life, shard, { key, breaker, announce });
+            } catch (error) {
+              probes.notTold(shard);
+              throw error;
+            }
             ledger.breakers.pushed(shard, key, breaker);
           },
         }),

@@ -1,9 +1,10 @@
-import type { Grant, SettleMessage, SubmitResult } from "../../src/core/messages.ts";
+import type { Grant, QueueConfig, SettleMessage, SubmitResult } from "../../src/core/messages.ts";
 import { ownerId } from "../../src/core/row-id.ts";
 import { Beliefs } from "./beliefs.ts";
 import { CallEnds } from "./call-ends.ts";
 import { Violation } from "./history.ts";
 import type { Watcher } from "./host.ts";
+import type { ProbeLeases } from "./probe-leases.ts";
 import type { Queue } from "./queues.ts";
 import { ShardRows } from "./shard-rows.ts";
 import type { SimStorage } from "./storage.ts";
@@ -24,6 +25,8 @@ export interface KnownTask {
   queue: Queue;
   shard: string;
   maxAttempts: number;
+  /** No round ends for want of attempts before so many. */
+  leastAttempts: number;
   maxAgeMs: number;
   delayMs: number;
   callbackOn: readonly string[] | null;
@@ -41,6 +44,8 @@ export class Ledger {
   readonly tasks = new Map<string, KnownTask>();
   readonly rows = new Map<string, ShardRows>();
   readonly breakers: Beliefs;
+  /** By the name of their Breaker object. */
+  readonly probes = new Map<string, ProbeLeases>();
   /** Calls that have ended lately, by the Breaker object that hears of them. */
   readonly ends: CallEnds;
   /** The task of each idempotency key, as answered. */
@@ -62,8 +67,8 @@ export class Ledger {
     return this.#world.time.now;
   }
 
-  shardWatcher(name: string, storage: SimStorage): Watcher {
-    const rows = new ShardRows(name, storage, this);
+  shardWatcher(name: string, storage: SimStorage, config: () => QueueConfig | null): Watcher {
+    const rows = new ShardRows(name, storage, this, config);
     this.rows.set(name, rows);
     return rows;
   }
@@ -104,6 +109,17 @@ export class Ledger {
     )
       this.violate("a key never makes two tasks", `${name} made ${first} and ${id}`, first, id);
     this.#byKey.set(name, id);
+  }
+
+  /** Tasks that are held. */
+  held(): KnownTask[] {
+    const rows = [...this.rows.values()].flatMap((rows) => [...rows.all()]);
+    return rows.filter(({ state }) => state === "held").flatMap(({ id }) => this.tasks.get(id) ?? []);
+  }
+
+  /** The task that has the key of this one now; null: none, as far as is known. */
+  holderOf(task: KnownTask): string | null {
+    return this.#byKey.get(`${task.queue.config.name}|${task.key}`) ?? null;
   }
 
   /** A settle has arrived at its shard, wherever it goes from there. */

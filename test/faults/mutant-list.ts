@@ -199,6 +199,63 @@ export const MUTANTS: readonly Mutant[] = [
     "if (endsAt > now) {",
     "if (endsAt > now + 600_000) {",
   ),
+  one(
+    "a round ends with attempts left",
+    "src/core/decide.ts",
+    "if (attempt >= terms.maxAttempts)",
+    "if (attempt >= 1)",
+  ),
+  one(
+    "a success is taken for a failure",
+    "src/core/decide.ts",
+    "if (outcome.ok) return succeed(input, inquiry",
+    'if (outcome.ok) return fail("permanent", "table");\n  if (outcome.ok) return succeed(input, inquiry',
+  ),
+  {
+    name: "a probe is leased while another has one",
+    edits: [
+      {
+        file: "src/breaker/turn.ts",
+        find: "if (held !== null && held.until > now) return;",
+        put: "if (held !== null && asking === null) return;",
+      },
+      {
+        file: "src/core/breaker.ts",
+        find: "if (held !== null && held.until > now) {",
+        put: "if (held !== null && held.until < 0) {",
+      },
+    ],
+  },
+  one(
+    "a shard has the slots of its whole queue",
+    "src/shard/context.ts",
+    "return shareOf(this.queue.settings.concurrency, this.queue.shards, this.index);",
+    "return this.queue.settings.concurrency;",
+  ),
+  one(
+    "tasks of a paused queue are called",
+    "src/shard/context.ts",
+    "if (lane === HELD_LANE || (this.queue.paused && !isCallbackLane(lane))) continue;",
+    "if (lane === HELD_LANE) continue;",
+  ),
+  one(
+    "the queue's rate is not taken from",
+    "src/shard/queue-rate.ts",
+    "if (rate !== null) this.#freeAt = rateTake(rate, this.#freeAt, this.#ctx.now());",
+    "",
+  ),
+  one(
+    "a key is not held against its request",
+    "src/shard/submit.ts",
+    "first.requestHash !== request.requestHash",
+    "first.requestHash === null",
+  ),
+  one(
+    "a resume is forgotten",
+    "src/core/transition.ts",
+    "return done(goNow(task, event.trigger, context.now));",
+    "return done(task);",
+  ),
 ];
 
 function one(name: string, file: string, find: string, put: string): Mutant {

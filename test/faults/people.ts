@@ -8,7 +8,8 @@ import { buildCall } from "../support/build-task.ts";
 import { callPorts, takenWith } from "./actors.ts";
 import type { Life } from "./host.ts";
 import type { KnownTask } from "./ledger.ts";
-import { HOOK, type Queue } from "./queues.ts";
+import { Operators } from "./operators.ts";
+import { HOOK, LEAST_ATTEMPTS, type Queue } from "./queues.ts";
 import type { World } from "./world.ts";
 
 /** The platform ends what a Worker does this long after it has answered. */
@@ -30,12 +31,14 @@ const SAME_ID_MS = 5 * 60_000;
 /** Clients and operators: submits, repeats, operations, each through a Worker invocation of its own. */
 export class People {
   readonly #world: World;
+  readonly #operators: Operators;
   /** Wishes with a key, to be repeated. */
   #keyed: Wish[] = [];
   #keys = 0;
 
   constructor(world: World) {
     this.#world = world;
+    this.#operators = new Operators(world);
   }
 
   /** Does one thing that people do. */
@@ -49,9 +52,9 @@ export class People {
     else if (dice < 0.78) this.#operate("cancel");
     else if (dice < 0.87) this.#operate("retry");
     else if (dice < 0.92) this.#operate("resume");
-    else if (dice < 0.94) this.#pause();
-    else if (dice < 0.96) this.#breaker();
-    else if (dice < 0.98) this.#settings();
+    else if (dice < 0.94) this.#operators.pause();
+    else if (dice < 0.96) this.#operators.holdTarget();
+    else if (dice < 0.98) this.#operators.change();
     else this.#world.endSomebody();
   }
 
@@ -67,10 +70,8 @@ export class People {
   }
 
   /** Queues go on, and nobody holds a target. */
-  async makeWell(): Promise<void> {
-    for (const queue of this.#world.queues)
-      if (queue.config.paused) this.#configure(queue, { paused: false });
-    for (const name of this.#world.breakers.keys()) this.#operateBreaker(name, "reset");
+  makeWell(): void {
+    this.#operators.makeWell();
   }
 
   async #send(edge: Life, wishes: readonly Wish[]): Promise<SubmitResult[] | null> {
@@ -153,10 +154,20 @@ export class People {
       requestHash: key === null ? null : `hash of ${key}`,
       edge: index < MAX_EDGE_TASKS && delayMs === 0 && chance.is(0.9),
     };
-    const { maxAttempts, maxAgeMs, callbackOn } = own;
+    const { maxAttempts, leastAttempts, maxAgeMs, callbackOn } = own;
     const redrives = { arrived: 0, forced: 0 };
     const task: KnownTask = {
-      ...{ id, queue, shard: shardName(config.ref, shard), maxAttempts, maxAgeMs, delayMs, callbackOn, key },
+      ...{
+        id,
+        queue,
+        shard: shardName(config.ref, shard),
+        maxAttempts,
+        leastAttempts,
+        maxAgeMs,
+        delayMs,
+        callbackOn,
+        key,
+      },
       acked: false,
       redrives,
       ends: new Map(),
@@ -193,6 +204,7 @@ export class People {
     return {
       call: { retry, timeoutMs, ...policy },
       maxAttempts: maxAttempts ?? mostAttempts,
+      leastAttempts: maxAttempts ?? LEAST_ATTEMPTS,
       maxAgeMs: maxAgeMs ?? mostAgeMs,
       callbackOn: callback === undefined ? callbackOn : callback === null ? null : on,
     };
@@ -226,12 +238,28 @@ export class People {
     const fresh = { ...task, id, acked: false, redrives: { arrived: 0, forced: 0 }, ends: new Map() };
     const again = tasks.get(id) ?? fresh;
     tasks.set(id, again);
-    void this.#send(edge, [{ task: again, request: { ...request, id } }]);
+    const wish = { task: again, request: { ...request, id } };
+    if (chance.is(0.2)) this.#contradict(edge, wish);
+    else void this.#send(edge, [wish]);
+  }
+
+  /** Another request under a key that is in use: it is refused, or repeats a call of its own id. */
+  #contradict(edge: Life, { task, request }: Wish): void {
+    const { ledger } = this.#world;
+    const first = ledger.holderOf(task);
+    if (first === null || first === request.id) return;
+    const other = { ...request, requestHash: "hash of another request" };
+    void this.#send(edge, [{ task, request: other }]).then((results) => {
+      const [result] = results ?? [];
+      if (result?.ok && ledger.holderOf(task) === first && result.task.id === first)
+        ledger.violate("a key is of one request", `${first} was given for another`, first);
+    });
   }
 
   #operate(action: OperateAction): void {
     const { chance, ledger } = this.#world;
-    const all = [...ledger.tasks.values()].slice(-80);
+    const held = action === "resume" && chance.is(0.8) ? ledger.held() : [];
+    const all = held.length > 0 ? held : [...ledger.tasks.values()].slice(-80);
     if (all.length === 0) return;
     const task = chance.pick(all);
     const force = action === "retry" && chance.is(0.3);
@@ -242,57 +270,17 @@ export class People {
         if (force) task.redrives.forced++;
         return shard.operate(task.id, action, force);
       }),
-    ).catch(() => undefined);
-  }
-
-  #pause(): void {
-    const { chance, time } = this.#world;
-    const queue = chance.pick(this.#world.queues);
-    this.#configure(queue, { paused: true });
-    time.after(chance.between(1_000, 600_000), () => this.#configure(queue, { paused: false }));
-  }
-
-  #settings(): void {
-    const { chance } = this.#world;
-    const queue = chance.pick(this.#world.queues);
-    const { settings } = queue.config;
-    const changed = {
-      ...settings,
-      concurrency: chance.between(2, 12),
-      timeout: chance.pick([5_000, 15_000, 25_000]),
-      breaker: { ...settings.breaker, minimum: chance.between(5, 20), open: chance.pick([2_000, 10_000]) },
-      retry: { ...settings.retry, max_attempts: chance.between(2, queue.mostAttempts) },
-    };
-    this.#configure(queue, { settings: changed });
-  }
-
-  /** Stores new settings, and tells the shards, as the catalog does: once each. */
-  #configure(queue: Queue, change: Partial<Queue["config"]>): void {
-    queue.config = { ...queue.config, ...change, version: queue.config.version + 1 };
-    const { config } = queue;
-    this.#world.note(
-      "operator",
-      `${config.name}: version ${config.version}, ${config.paused ? "paused" : "goes on"}`,
+    ).then(
+      (answer) => {
+        if (action === "resume" && answer.ok && answer.task.state === "held")
+          ledger.violate(
+            "a task that may run does not starve",
+            `${task.id} is held after its resume`,
+            task.id,
+          );
+      },
+      () => undefined,
     );
-    for (let i = 0; i < config.shards; i++)
-      void this.#world
-        .callShard(this.#world.edge(), shardName(config.ref, i), `configure ${config.version}`, (shard) =>
-          shard.configure(structuredClone(config)),
-        )
-        .catch(() => undefined);
-  }
-
-  #breaker(): void {
-    const { chance, time } = this.#world;
-    const names = [...this.#world.breakers.keys()];
-    if (names.length === 0) return;
-    const name = chance.pick(names);
-    this.#operateBreaker(name, "isolate");
-    time.after(chance.between(5_000, 300_000), () => this.#operateBreaker(name, "reset"));
-  }
-
-  #operateBreaker(name: string, what: "isolate" | "reset"): void {
-    void callObject(() => this.#world.operateBreaker(this.#world.edge(), name, what)).catch(() => undefined);
   }
 }
 

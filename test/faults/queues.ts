@@ -12,6 +12,8 @@ export interface Queue {
   callbackOn: readonly string[] | null;
 }
 
+/** No settings of a queue say less for `max_attempts`. */
+export const LEAST_ATTEMPTS = 2;
 /** Where callbacks go. */
 export const HOOK = "https://hook.example.com/in";
 const DELIVERY = {

@@ -115,6 +115,13 @@ function noteEnd({ ledger }: ShardRows, task: KnownTask, row: RowVersion): void 
   const wanted = task.callbackOn?.includes(row.state) === true;
   if (task.ends.has(row.round))
     ledger.violate("a round has exactly one outcome", `${row.id}, round ${row.round} ends again`, row.id);
+  const attempts = row.attempt - row.attemptsBefore;
+  if (row.reason === "max_attempts" && attempts < task.leastAttempts)
+    ledger.violate(
+      "no round ends before its attempts are used up",
+      `${row.id} ends after ${attempts} of ${task.leastAttempts}`,
+      row.id,
+    );
   task.ends.set(row.round, { state: row.state, wanted, delivered: false, failed: false });
   ledger.totals.ended++;
   if (wanted !== (row.callback !== null))

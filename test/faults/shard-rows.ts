@@ -1,9 +1,10 @@
 import type { Breaker } from "../../src/core/breaker.ts";
 import { targetOfLane } from "../../src/core/lane.ts";
-import type { Grant } from "../../src/core/messages.ts";
+import type { Grant, QueueConfig } from "../../src/core/messages.ts";
 import { isTaskRow, ownerId } from "../../src/core/row-id.ts";
 import type { Watcher } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
+import { QueueLimits } from "./queue-limits.ts";
 import { checkChange, checkDelete, checkInsert } from "./row-checks.ts";
 import type { RowVersion, SimStorage } from "./storage.ts";
 
@@ -21,6 +22,8 @@ interface Turn {
   at: number;
   before: ReadonlyMap<string, DownTarget>;
   after: ReadonlyMap<string, DownTarget>;
+  /** The settings that may have held in it. */
+  held: readonly QueueConfig[];
 }
 
 /** A call that a shard let go. */
@@ -28,6 +31,8 @@ export interface Admission {
   id: string;
   target: string;
   at: number;
+  /** It is the delivery of a callback. */
+  delivers: boolean;
 }
 
 /** One shard's rows as committed, followed version by version: each change is checked when it is on disk. */
@@ -35,6 +40,9 @@ export class ShardRows implements Watcher {
   readonly name: string;
   readonly ledger: Ledger;
   readonly #storage: SimStorage;
+  readonly #config: () => QueueConfig | null;
+  readonly #limits: QueueLimits;
+  #leases = 0;
   readonly #rows = new Map<string, RowVersion>();
   readonly #rowsOfOwner = new Map<string, number>();
   #turns: Turn[] = [];
@@ -45,7 +53,10 @@ export class ShardRows implements Watcher {
   /** Leases given, by their number in the row. */
   readonly #given = new Map<string, Set<string>>();
 
-  constructor(name: string, storage: SimStorage, ledger: Ledger) {
+  /** `config`: the settings as the object has them. */
+  constructor(name: string, storage: SimStorage, ledger: Ledger, config: () => QueueConfig | null) {
+    this.#config = config;
+    this.#limits = new QueueLimits(name, ledger);
     this.name = name;
     this.#storage = storage;
     this.ledger = ledger;
@@ -89,12 +100,19 @@ export class ShardRows implements Watcher {
   wrote(versions: RowVersion[], at: number): void {
     const before = this.#targets;
     if (this.#storage.wroteTargets) this.#targets = this.#readTargets();
-    this.#turns.push({ versions, at, before, after: this.#targets });
+    this.#turns.push({
+      versions,
+      at,
+      before,
+      after: this.#targets,
+      held: this.#limits.learn(this.#config()),
+    });
   }
 
   lost(): void {
     this.#turns = [];
     this.#failedCallbacks = [];
+    this.#limits.lost();
     this.#targets = this.#readTargets();
   }
 
@@ -102,8 +120,11 @@ export class ShardRows implements Watcher {
     for (const id of this.#failedCallbacks.splice(0)) this.#callbackFailed(id);
     for (const turn of this.#turns.splice(0)) {
       const admissions: Admission[] = [];
+      const before = this.#leases;
       for (const version of turn.versions) this.#follow(version, turn.at, admissions);
       this.#checkAdmissions(turn, admissions);
+      const attempts = admissions.filter(({ delivers }) => !delivers).map(({ id }) => id);
+      this.#limits.check(turn.held, { before, after: this.#leases, attempts });
     }
   }
 
@@ -114,6 +135,7 @@ export class ShardRows implements Watcher {
     if (version.gone) {
       if (before !== undefined) checkDelete(this, before, at);
       this.#rows.delete(id);
+      if (before?.leaseUntil != null) this.#leases--;
       this.#count(owner, -1);
       return;
     }
@@ -126,6 +148,7 @@ export class ShardRows implements Watcher {
     if (before === undefined) checkInsert(this, version, at);
     else checkChange(this, before, version, at);
     this.#rows.set(id, version);
+    this.#leases += (version.leaseUntil === null ? 0 : 1) - (before?.leaseUntil == null ? 0 : 1);
     if (before === undefined) this.#count(owner, 1);
   }
 
@@ -135,7 +158,8 @@ export class ShardRows implements Watcher {
     const given = this.#given.get(ownerId(id)) ?? new Set<string>();
     given.add(`${round} ${lease}`);
     this.#given.set(ownerId(id), given);
-    return { id, target: callback?.state === "running" ? targetOfLane(callback.lane) : target, at };
+    const delivers = callback?.state === "running";
+    return { id, target: delivers ? targetOfLane(callback.lane) : target, at, delivers };
   }
 
   #checkAdmissions({ before, after }: Turn, admissions: readonly Admission[]): void {

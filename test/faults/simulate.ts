@@ -102,7 +102,7 @@ class Run {
     world.note("weather", "all is well");
     world.weather = CALM;
     world.targets.calm = true;
-    await this.#people.makeWell();
+    this.#people.makeWell();
     const endsAt = time.now + CALM_MS;
     await this.#until(() => this.#isQuiet() || time.now >= endsAt);
     this.#checkEnds();
@@ -184,10 +184,12 @@ class Run {
   /** With everything well, new tasks are taken in, called and told of within a minute. */
   async #checkService(): Promise<void> {
     const { ledger, time } = this.#world;
+    const submitted: string[] = [];
     for (let i = 0; i < 6; i++) {
       let answered = false;
       void this.#people.submit(2).then((results) => {
         answered = true;
+        for (const result of results ?? []) if (result.ok) submitted.push(result.task.id);
         const refused = results?.find((result) => !result.ok);
         if (refused !== undefined)
           ledger.violate("with all well, tasks are taken in", JSON.stringify(refused));
@@ -200,5 +202,11 @@ class Run {
     const from = time.now;
     await this.#until(() => this.#isQuiet() || time.now > from + 15 * MINUTE_MS);
     this.#checkEnds();
+    for (const id of submitted) {
+      const state = ledger.tasks.get(id)?.ends.get(1)?.state;
+      if (state !== undefined && state !== "succeeded")
+        ledger.violate("with all well, tasks succeed", `${id} has ${state}`, id);
+    }
+    ledger.raise();
   }
 }

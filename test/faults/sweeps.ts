@@ -14,12 +14,15 @@ import type { World } from "./world.ts";
 const LATE_MS = 6 * 60_000;
 /** A task that nothing keeps from being called is called within this time, alarms that are late or fail included. */
 const STARVES_MS = 10 * 60_000;
+/** Once all is well, a probe finds that within this time: its period, a lease of a runner that ended, an alarm that has yet to be tried again. */
+const READY_MS = 4 * 60_000;
 
 /** Looks at every shard as a whole: what no single change of a row tells. */
 export class Sweeps {
   readonly #world: World;
   /** Since when nothing has kept a row from being called. */
   readonly #freeSince = new Map<string, number>();
+  #calmSince = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -32,6 +35,7 @@ export class Sweeps {
       if (rows === undefined) continue;
       this.#checkTimes(host, rows);
       this.#checkAlarm(host, rows);
+      this.#checkHeld(host, rows);
       if (host.inner === null || !host.isSettled) continue;
       this.#checkMemory(host.inner, rows);
       await this.#checkCounts(host, host.inner, rows);
@@ -77,6 +81,21 @@ export class Sweeps {
     if (ctx.config === null || (ctx.config.paused && !delivers)) return false;
     const isDown = ctx.sql.exec("SELECT key FROM targets WHERE key = ?", target).toArray().length > 0;
     return !isDown && inFlight < ctx.capacity;
+  }
+
+  /** Once all is well, what is held on a probe goes on. */
+  #checkHeld({ inner }: Host<Shard>, rows: ShardRows): void {
+    const { targets, time, ledger } = this.#world;
+    if (!targets.calm) this.#calmSince = time.now;
+    if (inner === null || time.now - this.#calmSince < READY_MS) return;
+    const [held] = inner.ctx.sql.exec("SELECT id FROM tasks WHERE probe IS NOT NULL LIMIT 1").toArray();
+    if (held !== undefined)
+      ledger.violate(
+        "a task that may run does not starve",
+        `${held.id} is held on`,
+        String(held.id),
+        rows.name,
+      );
   }
 
   /** Where anything waits, an alarm is armed, rings, or will ring again. */

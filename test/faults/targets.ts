@@ -1,7 +1,7 @@
 import type { Life, Surroundings } from "./host.ts";
 
 /** How a target behaves for a while. */
-type Mood = "well" | "flaky" | "erring" | "down" | "hanging" | "slow" | "limiting" | "anything";
+type Mood = "well" | "flaky" | "erring" | "down" | "hanging" | "slow" | "limiting" | "locked" | "anything";
 
 /** What a call made of it: an answer, an exception, or neither for ever. */
 type Reaction =
@@ -18,6 +18,7 @@ const MOODS: readonly Mood[] = [
   "hanging",
   "slow",
   "limiting",
+  "locked",
   "anything",
 ];
 const MOOD_MS = 240_000;
@@ -103,6 +104,8 @@ export class Targets {
         return { reaction: { status: 200 }, afterMs: chance.between(2_000, 25_000) };
       case "limiting":
         return { reaction: chance.is(0.3) ? { status: 200 } : this.#limited(delivers), afterMs: quickMs };
+      case "locked":
+        return { reaction: { status: chance.pick([200, 401, 403]) }, afterMs: quickMs };
       case "anything":
         return { reaction: chance.pick(REACTIONS), afterMs: chance.is(0.1) ? 15_000 : quickMs };
     }

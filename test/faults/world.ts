@@ -181,6 +181,7 @@ export class World implements Surroundings {
     const host = this.breaker(name);
     const sends = message.report !== null ? ", a report" : "";
     const answer = await this.#network.call(from, host, `sync${sends}`, message, async (breaker, message) => {
+      this.ledger.probes.get(name)?.heard(message);
       const told = breaker.sync(message);
       this.ledger.ends.check(name, breaker.view());
       return told;

@@ -153,8 +153,8 @@ async function faultOf(
 function faultIn({ status, headers, body }: FuzzAnswer, apiKey: string): string | null {
   if (status >= 500) return `status ${status}: ${body.slice(0, 200)}`;
   if (body.includes(apiKey)) return `the root key in an answer of status ${status}`;
-  // A URL that is too long is refused by workerd itself.
-  if (status >= 400 && status !== 414 && headers["x-request-id"] === undefined)
+  // A URL that is too long, alone or with the headers, is refused by workerd itself.
+  if (status >= 400 && status !== 414 && status !== 431 && headers["x-request-id"] === undefined)
     return `status ${status} without x-request-id`;
   return null;
 }

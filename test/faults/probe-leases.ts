@@ -1,0 +1,62 @@
+import type { Breaker, ProbeLease } from "../../src/core/breaker.ts";
+import type { BreakerSync } from "../../src/core/messages.ts";
+import type { Watcher } from "./host.ts";
+import type { SimStorage } from "./storage.ts";
+
+/** What the leases are held against. */
+interface Watch {
+  violate(invariant: string, detail: string, ...about: string[]): void;
+}
+
+/** The probes that one Breaker object leases: a second one only after the first has ended, lapsed, or reached nobody. */
+export class ProbeLeases implements Watcher {
+  readonly #name: string;
+  readonly #storage: SimStorage;
+  readonly #watch: Watch;
+  readonly #ended = new Set<number>();
+  readonly #unreached = new Set<string>();
+  #held: ProbeLease | null = null;
+  #wroteAt = 0;
+
+  constructor(name: string, storage: SimStorage, watch: Watch) {
+    this.#name = name;
+    this.#storage = storage;
+    this.#watch = watch;
+  }
+
+  /** A shard's message arrives. */
+  heard({ probed }: Pick<BreakerSync, "probed">): void {
+    if (probed !== null) this.#ended.add(probed.lease);
+  }
+
+  /** A shard could not be told of a change. */
+  notTold(shard: string): void {
+    this.#unreached.add(shard);
+  }
+
+  wrote(_: unknown, at: number): void {
+    this.#wroteAt = at;
+  }
+
+  committed(): void {
+    const [row] = this.#storage.read("SELECT state FROM breaker");
+    const breaker = row === undefined ? null : (JSON.parse(String(row.state)) as Breaker);
+    const probe = breaker?.state === "half_open" ? breaker.probe : null;
+    const held = this.#held;
+    if (held !== null && probe !== null && probe.lease !== held.lease && !this.#isOver(held))
+      this.#watch.violate(
+        "no call to an open target but leased probes",
+        `${this.#name} leases a probe to ${probe.shard} while ${held.shard} has one until ${held.until}`,
+        this.#name,
+      );
+    this.#held = breaker?.state === "half_open" ? (probe ?? held) : null;
+  }
+
+  lost(): void {
+    // What was leased was heard of by nobody; what is on disk is looked at with the next commit.
+  }
+
+  #isOver({ lease, until, shard }: ProbeLease): boolean {
+    return until <= this.#wroteAt || this.#ended.has(lease) || this.#unreached.has(shard);
+  }
+}

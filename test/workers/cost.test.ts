@@ -12,6 +12,9 @@ const TARGET = "https://api.example.com";
 /** For a runner: its submitter does not call it. */
 const WAITING = { ...CALLED, edge: false };
 
+/** Longer than a busy machine takes. */
+const WITHIN = { timeout: 20_000 };
+
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(START);
@@ -25,7 +28,7 @@ afterEach(() => {
 });
 
 // Rows are the bill. Each figure stands in docs/operations.md ("What things cost"); alarms come on top.
-describe("rows written, by the platform's own counter", () => {
+describe("rows written, by the platform's own counter", { timeout: 60_000 }, () => {
   test("are three for a task that succeeds at once with a callback, and one more to prune it", async () => {
     const shard = await startedShard();
     expect(await rowsWrittenBy(shard, () => deliverAtOnce(shard, 10))).toBe(30);
@@ -75,8 +78,9 @@ describe("rows written, by the platform's own counter", () => {
       }
       for (const attempts of [2, 3]) {
         await shard.alarmAfter(60_000);
-        await vi.waitFor(async () =>
-          expect(await countOf(shard, `attempt = ${attempts} AND state <> 'running'`)).toBe(10),
+        await vi.waitFor(
+          async () => expect(await countOf(shard, `attempt = ${attempts} AND state <> 'running'`)).toBe(10),
+          WITHIN,
         );
       }
       await allSucceed(shard, 10);
@@ -128,7 +132,7 @@ async function allSucceed(shard: RemoteShard, count: number): Promise<void> {
   await vi.waitFor(async () => {
     expect(await countOf(shard, "callback ->> '$.state' = 'delivered'")).toBe(count + 1);
     expect(await shard.rows("SELECT seq FROM flights")).toEqual([]);
-  });
+  }, WITHIN);
 }
 
 async function countOf(shard: RemoteShard, where: string): Promise<number> {

@@ -1,8 +1,9 @@
-import { runInDurableObject } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { QueueSettingsInput } from "../../src/schema/queue.ts";
 import { buildNewTask, HOOK, settleMessage } from "../support/shard-messages.ts";
+import { countedRows } from "../support/workers/counted-rows.ts";
 import { RemoteShard } from "../support/workers/remote-shard.ts";
+import { stubWorld } from "../support/workers/stub-world.ts";
 
 /** Far from the real clock, so that only the tests run alarms. */
 const START = Date.parse("2041-01-01T00:00:00Z");
@@ -15,31 +16,21 @@ const WAITING = { ...CALLED, edge: false };
 /** Longer than a busy machine takes. */
 const WITHIN = { timeout: 20_000 };
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["Date"] });
-  vi.setSystemTime(START);
-  vi.stubGlobal("fetch", async () => new Response("ok"));
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-  vi.restoreAllMocks();
-});
+stubWorld(START);
 
 // Rows are the bill. Each figure stands in docs/operations.md ("What things cost"); alarms come on top.
 describe("rows written, by the platform's own counter", { timeout: 60_000 }, () => {
   test("are three for a task that succeeds at once with a callback, and one more to prune it", async () => {
     const shard = await startedShard();
-    expect(await rowsWrittenBy(shard, () => deliverAtOnce(shard, 10))).toBe(30);
+    expect(await writtenBy(shard, () => deliverAtOnce(shard, 10))).toBe(30);
     const prune = "DELETE FROM tasks WHERE state = 'succeeded'";
     const before = (await shard.rows("SELECT id FROM tasks")).length;
-    expect(await rowsWrittenBy(shard, () => shard.rows(prune))).toBe(before);
+    expect(await writtenBy(shard, () => shard.rows(prune))).toBe(before);
   });
 
   test("are two without a callback", async () => {
     const shard = await startedShard();
-    const written = await rowsWrittenBy(shard, async () => {
+    const written = await writtenBy(shard, async () => {
       for (let i = 0; i < 10; i++) await shard.stub.settle(settleMessage(await shard.submitGranted()));
     });
     expect(written).toBe(20);
@@ -47,7 +38,7 @@ describe("rows written, by the platform's own counter", { timeout: 60_000 }, () 
 
   test("are two more, and two shared by a commit, for a delay", async () => {
     const shard = await startedShard();
-    const written = await rowsWrittenBy(shard, async () => {
+    const written = await writtenBy(shard, async () => {
       await shard.submit(...tasks(10, { ...WAITING, delayMs: 1_000 }));
       await shard.alarmAfter(1_000);
       await allSucceed(shard, 10);
@@ -58,7 +49,7 @@ describe("rows written, by the platform's own counter", { timeout: 60_000 }, () 
 
   test("are the same for tasks of a batch that runners call", async () => {
     const shard = await startedShard();
-    const written = await rowsWrittenBy(shard, async () => {
+    const written = await writtenBy(shard, async () => {
       await shard.submit(...tasks(10, WAITING));
       await allSucceed(shard, 10);
     });
@@ -72,7 +63,7 @@ describe("rows written, by the platform's own counter", { timeout: 60_000 }, () 
       const fails = url !== HOOK.url && calls++ < 10;
       return new Response("", { status: fails ? 503 : 200 });
     });
-    const written = await rowsWrittenBy(shard, async () => {
+    const written = await writtenBy(shard, async () => {
       for (let i = 0; i < 10; i++) {
         await shard.stub.settle(settleMessage(await shard.submitGranted(CALLED), { status: 503 }));
       }
@@ -93,7 +84,7 @@ describe("rows written, by the platform's own counter", { timeout: 60_000 }, () 
   test("are those of a delay for tasks that a breaker parks, however long", async () => {
     const shard = await startedShard();
     const outage = { version: START + 1, since: START, reason: "moving" };
-    const written = await rowsWrittenBy(shard, async () => {
+    const written = await writtenBy(shard, async () => {
       await shard.stub.breakerChanged(TARGET, { ...outage, state: "isolated" }, null);
       await shard.submit(...tasks(10, CALLED));
       vi.setSystemTime(START + 3_600_000);
@@ -139,19 +130,6 @@ async function countOf(shard: RemoteShard, where: string): Promise<number> {
   return (await shard.rows(`SELECT id FROM tasks WHERE ${where}`)).length;
 }
 
-/** Rows that the shard's own statements wrote meanwhile; alarms come on top. */
-async function rowsWrittenBy(shard: RemoteShard, run: () => Promise<unknown>): Promise<number> {
-  let written = 0;
-  await runInDurableObject(shard.stub, (_, { storage }) => {
-    const { sql } = storage;
-    const exec = sql.exec.bind(sql);
-    vi.spyOn(sql, "exec").mockImplementation(((query: string, ...values: unknown[]) => {
-      const cursor = exec(query, ...values);
-      written += cursor.rowsWritten;
-      return cursor;
-    }) as typeof sql.exec);
-  });
-  await run();
-  vi.restoreAllMocks();
-  return written;
+async function writtenBy(shard: RemoteShard, run: () => Promise<unknown>): Promise<number> {
+  return (await countedRows(shard, run)).written;
 }

@@ -1,10 +1,12 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { SqlPort } from "../../src/core/sql-port.ts";
 import { LaneRows } from "../../src/shard/lane-rows.ts";
 import { copyTask } from "../support/copy-task.ts";
 import { buildNewTask, HOOK, settleMessage } from "../support/shard-messages.ts";
+import { countedRows } from "../support/workers/counted-rows.ts";
 import { RemoteShard } from "../support/workers/remote-shard.ts";
+import { stubWorld } from "../support/workers/stub-world.ts";
 
 /** Far from the real clock, so that only the tests run alarms. */
 const START = Date.parse("2042-01-01T00:00:00Z");
@@ -17,17 +19,7 @@ const FIRST_OF_LANE = "SELECT id FROM tasks WHERE lane = ? LIMIT ?";
 const CALL = { call: { url: `${TARGET}/`, callback: HOOK } };
 const LIST = { before: null, state: null, label: null, target: null, createdAfter: null, limit: 50 };
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["Date"] });
-  vi.setSystemTime(START);
-  vi.stubGlobal("fetch", async () => new Response("ok"));
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-  vi.restoreAllMocks();
-});
+stubWorld(START);
 
 describe("rows read, by the platform's own counter", () => {
   test("by a task's way do not grow with what waits for the same target, or for a thousand others", async () => {
@@ -141,18 +133,5 @@ async function sweep(shard: RemoteShard): Promise<void> {
 
 /** Rows that the shard's own statements read meanwhile. */
 async function rowsReadBy(shard: RemoteShard, run: () => Promise<unknown>): Promise<number> {
-  let read = 0;
-  const spies = await runInDurableObject(shard.stub, (_, { storage }) => {
-    const { sql } = storage;
-    const exec = sql.exec.bind(sql);
-    return vi.spyOn(sql, "exec").mockImplementation(((query: string, ...values: unknown[]) => {
-      const cursor = exec(query, ...values);
-      const rows = cursor.toArray();
-      read += cursor.rowsRead;
-      return { ...cursor, toArray: () => rows, rowsWritten: cursor.rowsWritten };
-    }) as typeof sql.exec);
-  });
-  await run();
-  spies.mockRestore();
-  return read;
+  return (await countedRows(shard, run)).read;
 }

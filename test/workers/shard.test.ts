@@ -1,22 +1,14 @@
 import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { GroupCommit } from "../../src/shard/group-commit.ts";
 import { buildNewTask, HOOK, settleMessage } from "../support/shard-messages.ts";
 import { RemoteShard } from "../support/workers/remote-shard.ts";
+import { stubWorld } from "../support/workers/stub-world.ts";
 
 /** Far from the real clock, so that only the tests run alarms. */
 const START = Date.parse("2040-01-01T00:00:00Z");
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["Date"] });
-  vi.setSystemTime(START);
-  vi.stubGlobal("fetch", async () => new Response("ok"));
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
+stubWorld(START);
 
 describe("a shard in workerd", () => {
   test("takes a task from submit to callback, and keeps it over evictions on the way", async () => {

@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import type { CallbackRetryPolicy } from "../../src/schema/policy.ts";
-import { eventually, inTurn, openWorld, taskWhen, verified, type World } from "../support/stories.ts";
+import {
+  eventually,
+  FAILS_ON_PURPOSE,
+  inTurn,
+  openWorld,
+  taskWhen,
+  verified,
+  type World,
+} from "../support/stories.ts";
 
 const SHORT: z.input<typeof CallbackRetryPolicy> = {
   max_attempts: 4,
@@ -11,7 +19,7 @@ const SHORT: z.input<typeof CallbackRetryPolicy> = {
 let world: World;
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openWorld({ queue: FAILS_ON_PURPOSE });
 });
 afterAll(() => world.stop());
 

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ask, inTurn, openWorld, verified, type World } from "../support/stories.ts";
+import { ask, FAILS_ON_PURPOSE, inTurn, openWorld, verified, type World } from "../support/stories.ts";
 
 /** Waits as they are set: a failing target would stretch them. */
 const QUICK = {
@@ -12,7 +12,7 @@ const QUICK = {
 let world: World;
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openWorld({ queue: FAILS_ON_PURPOSE });
 });
 afterAll(() => world.stop());
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ask, inTurn, openWorld, taskWhen, type World } from "../support/stories.ts";
+import { ask, FAILS_ON_PURPOSE, inTurn, openWorld, taskWhen, type World } from "../support/stories.ts";
 
 let world: World;
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openWorld({ queue: FAILS_ON_PURPOSE });
 });
 afterAll(() => world.stop());
 

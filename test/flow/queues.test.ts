@@ -1,10 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ask, eventually, inTurn, openWorld, type Place, taskWhen, type World } from "../support/stories.ts";
+import {
+  ask,
+  eventually,
+  FAILS_ON_PURPOSE,
+  inTurn,
+  openWorld,
+  type Place,
+  taskWhen,
+  type World,
+} from "../support/stories.ts";
 
 let world: World;
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openWorld({ queue: FAILS_ON_PURPOSE });
 });
 afterAll(() => world.stop());
 

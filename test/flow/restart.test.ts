@@ -3,14 +3,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startServer } from "../support/server.ts";
-import { ask, clientOf, inTurn, openWorld, taskWhen, verified, type World } from "../support/stories.ts";
+import {
+  ask,
+  clientOf,
+  FAILS_ON_PURPOSE,
+  inTurn,
+  openWorld,
+  taskWhen,
+  verified,
+  type World,
+} from "../support/stories.ts";
 
 let dataDir: string;
 let world: World;
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "redrive-restart-"));
-  world = await openWorld({ dataDir });
+  world = await openWorld({ dataDir, queue: FAILS_ON_PURPOSE });
 });
 afterAll(async () => {
   await world.stop();

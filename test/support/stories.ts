@@ -37,8 +37,17 @@ export interface RawAnswer {
   body: any;
 }
 
-/** Starts a server and a target for the stories of one file. */
-export async function openWorld(options: StartOptions = {}): Promise<World> {
+/**
+ * For stories that fail on purpose. All stories of a file share one target, so that the failures of one would open its
+ * breaker, or use up the retry budget of a shard, for the others: rarely, by which of them share a shard.
+ */
+export const FAILS_ON_PURPOSE = {
+  breaker: { enabled: false },
+  retry_budget: { enabled: false },
+} as const satisfies QueueSettingsInput;
+
+/** Starts a server and a target for the stories of one file; `queue`: what its queues are set to. */
+export async function openWorld(options: StartOptions & { queue?: QueueSettingsInput } = {}): Promise<World> {
   const [server, target] = await Promise.all([startServer(options), startTarget()]);
   const client = clientOf(server);
   const scripts = new Map<string, TargetScript>();
@@ -61,13 +70,14 @@ export async function openWorld(options: StartOptions = {}): Promise<World> {
     },
     makeQueue: async (settings = {}) => {
       const name = `story-${++made}`;
-      await client.queues.put(name, settings);
+      await client.queues.put(name, { ...options.queue, ...settings });
       return name;
     },
     stop: async () => {
       await Promise.all([world.server.stop(), target.stop()]);
     },
   };
+  if (options.queue !== undefined) await client.queues.put("default", options.queue);
   return world;
 }
 

@@ -20,6 +20,8 @@ export interface Env {
   REDRIVE_API_KEY?: string;
   /** Signs the callbacks of queues that have no secret of their own; `whsec_...`. */
   REDRIVE_SIGNING_SECRET?: string;
+  /** Where calls are made. `shard`: the short ones in the shards' objects, for plain workerd only; else at the edge. */
+  REDRIVE_CALLS?: string;
   /** `on`: the sandbox is served. */
   REDRIVE_SANDBOX?: string;
   /** Comma list of `loopback` and `private`: what targets may be beyond public addresses. */

@@ -109,7 +109,7 @@ export interface SettleMessage {
   round: number;
   lease: number;
   result: CallResult;
-  /** Milliseconds since the edge invocation answered; null from a Runner, which has no such bound. */
+  /** Milliseconds since the edge invocation answered; 0 in a shard's own object; null from a Runner, which has no such bound. */
   edgeElapsedMs: number | null;
   /** How many further grants this runner can take with the answer. */
   want: number;

@@ -106,24 +106,28 @@ function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: Each
   const note = (dueAt: number) => {
     nextDueAt = Math.min(nextDueAt ?? dueAt, dueAt);
   };
-  let handled = 0;
+  let left = count;
   let below = ABOVE_ALL_PRIORITIES;
   for (;;) {
-    const limit = count - handled + 1;
-    const rows = ctx.laneRows.waiting(lane, below, now, limit);
-    const first = rows[0];
-    if (first === undefined) break;
-    const stopAt = rows[limit - 1] ?? rows.find((row) => Number(row.due_at) > now);
-    for (const row of rows) {
-      if (row === stopAt) break;
-      handled++;
+    // One more than are taken tells whether the lane has more that are due. Rows that are taken leave the lane.
+    const rows = ctx.laneRows.due(lane, below, now, left + 1);
+    const more = rows[left];
+    const next = more === undefined ? ctx.laneRows.firstNotDue(lane, below, now) : null;
+    for (const row of rows.slice(0, left)) {
       const one = claimRow(ctx, row, eachRow);
       if (one !== null && one !== "failed") claimed.push(one);
       if (one === "failed" && ctx.rows.putOff(String(row.id), lane, now + FAILED_ROW_MS))
         note(now + FAILED_ROW_MS);
     }
-    if (stopAt !== undefined) note(Number(stopAt.due_at));
-    below = Number(first.priority);
+    if (more !== undefined) {
+      note(Number(more.due_at));
+      break;
+    }
+    if (next !== null) note(next.dueAt);
+    const priority = next?.priority ?? rows[0]?.priority;
+    if (priority === undefined) break;
+    left -= rows.length;
+    below = Number(priority);
   }
   ctx.lanes.looked(lane, nextDueAt, now);
   return claimed;

@@ -1,5 +1,8 @@
 import type { SqlPort, SqlRow } from "../core/sql-port.ts";
 
+const HIGHEST_BELOW =
+  "(SELECT priority FROM tasks WHERE lane = ?1 AND priority < ?2 ORDER BY priority DESC LIMIT 1)";
+
 /** What waits in the lanes of one shard, by the index over it: one method for each question, the statement in it. */
 export class LaneRows {
   readonly #sql: SqlPort;
@@ -56,27 +59,34 @@ export class LaneRows {
   }
 
   /**
-   * The due rows of a lane in its highest priority below `belowPriority`, by due time, at most `limit`; after them the
-   * first that is not due yet, if any. Empty where the lane has no such priority. Reads no other rows.
+   * The due rows of a lane in its highest priority below `belowPriority`, by due time, at most `limit`. Reads no other
+   * rows.
    */
-  waiting(lane: string, belowPriority: number, now: number, limit: number): SqlRow[] {
+  due(lane: string, belowPriority: number, now: number, limit: number): SqlRow[] {
     return this.#sql
       .exec(
-        `WITH first AS MATERIALIZED (
-           SELECT priority FROM tasks WHERE lane = ?1 AND priority < ?2 ORDER BY priority DESC LIMIT 1
-         ) SELECT * FROM (
-           SELECT * FROM tasks WHERE lane = ?1 AND priority = (SELECT priority FROM first) AND due_at <= ?3
-           ORDER BY due_at, expires_at LIMIT ?4
-         ) UNION ALL SELECT * FROM (
-           SELECT * FROM tasks WHERE lane = ?1 AND priority = (SELECT priority FROM first) AND due_at > ?3
-           ORDER BY due_at, expires_at LIMIT 1
-         )`,
+        `SELECT * FROM tasks WHERE lane = ?1 AND priority = ${HIGHEST_BELOW} AND due_at <= ?3
+         ORDER BY due_at, expires_at LIMIT ?4`,
         lane,
         belowPriority,
         now,
         limit,
       )
       .toArray();
+  }
+
+  /** The first row of the same priority that is not due yet; null where it has none. */
+  firstNotDue(lane: string, belowPriority: number, now: number): { priority: number; dueAt: number } | null {
+    const row = this.#sql
+      .exec(
+        `SELECT priority, due_at FROM tasks WHERE lane = ?1 AND priority = ${HIGHEST_BELOW} AND due_at > ?3
+         ORDER BY due_at LIMIT 1`,
+        lane,
+        belowPriority,
+        now,
+      )
+      .toArray()[0];
+    return row === undefined ? null : { priority: Number(row.priority), dueAt: Number(row.due_at) };
   }
 
   /** All lanes in which something waits: a skip from lane to lane over the index, not a scan of its rows. */

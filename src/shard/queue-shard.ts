@@ -9,6 +9,7 @@ import type {
   ListMessage,
   OperateAction,
   QueueConfig,
+  RunnerPort,
   SettleAnswer,
   SettleMessage,
   ShardApi,
@@ -44,13 +45,18 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
       wait: clock.wait,
       setAlarm: (at) => void storage.setAlarm(at),
       keepAlive: (promise) => ctx.waitUntil(promise),
-      runner: (index) => env.RUNNER.getByName(`${name}/runner-${index}`),
+      runner: (index) => this.runner(index),
       catalog: () => env.CATALOG.getByName("catalog"),
       breaker: (target) => env.BREAKER.getByName(target),
       shard: (other) => env.SHARD.getByName(other),
       log: (line) => console.log(JSON.stringify(line)),
       deleteAll: () => storage.deleteAll(),
     });
+  }
+
+  /** One of the shard's Runner objects. */
+  protected runner(index: number): RunnerPort {
+    return this.env.RUNNER.getByName(`${this.ctx.id.name ?? ""}/runner-${index}`);
   }
 
   submit(message: SubmitMessage): Promise<SubmitResult[]> {

@@ -1,5 +1,5 @@
 import type { SqlRow, SqlValue } from "../core/sql-port.ts";
-import type { Attempt, Callback, KeptResponse, Task, TaskCall } from "../core/task.ts";
+import type { Attempt, Callback, CallbackAttempt, KeptResponse, Task, TaskCall } from "../core/task.ts";
 
 /** Bodies above this many characters live in the `bodies` table, so that an attempt does not rewrite them. */
 export const INLINE_BODY_LENGTH = 4_096;
@@ -7,13 +7,48 @@ export const INLINE_BODY_LENGTH = 4_096;
 /** Stands in a row for a body that is kept apart. */
 const APART = "\u0000apart";
 
+/**
+ * What most tasks have is left out of their JSON, and is this where it is absent: a row of more than 1,002 bytes takes
+ * a second page of the file, which doubles what it costs to write.
+ */
+const USUAL_CALL = {
+  body: null,
+  bodyEncoding: "utf8",
+  timeoutMs: null,
+  maxRedirects: 0,
+  retry: null,
+  metadata: {},
+  idempotencyKey: null,
+  traceparent: null,
+} as const satisfies Partial<TaskCall>;
+const USUAL_ATTEMPT = {
+  errorType: null,
+  errorCode: null,
+  errorMessage: null,
+  faultClass: null,
+  rule: null,
+  delayMs: null,
+  nextAt: null,
+} as const satisfies Partial<Attempt>;
+const USUAL_RESPONSE = { bodyEncoding: "utf8", truncated: false } as const satisfies Partial<KeptResponse>;
+const USUAL_CALLBACK = { handedWith: null } as const satisfies Partial<Callback>;
+const USUAL_DELIVERY = { errorType: null, nextAt: null } as const satisfies Partial<CallbackAttempt>;
+
 /** Reads the body that is kept apart for a task; null where there is none. */
 export type ReadBody = (part: "request" | "response") => string | null;
 
 /** A row of `tasks` as a Task. Throws where a column is not what it should be: the row is poisoned. */
 export function rowToTask(row: SqlRow, readBody: ReadBody): Task {
-  const call = object<TaskCall>(row.call);
-  const response = row.response === null ? null : object<KeptResponse>(row.response);
+  const labels = list<string>(row.labels);
+  const call: TaskCall = {
+    ...USUAL_CALL,
+    ...object<Omit<TaskCall, keyof typeof USUAL_CALL>>(row.call),
+    labels,
+  };
+  const response =
+    row.response === null
+      ? null
+      : { ...USUAL_RESPONSE, ...object<Omit<KeptResponse, keyof typeof USUAL_RESPONSE>>(row.response) };
   if (call.body === APART) call.body = readBody("request");
   if (response?.body === APART) response.body = readBody("response") ?? "";
   return {
@@ -36,14 +71,17 @@ export function rowToTask(row: SqlRow, readBody: ReadBody): Task {
     reason: row.reason as Task["reason"],
     until: row.until === null ? null : JSON.parse(text(row.until)),
     call,
-    history: list<Attempt>(row.history),
+    history: list<Omit<Attempt, keyof typeof USUAL_ATTEMPT>>(row.history).map((attempt) => ({
+      ...USUAL_ATTEMPT,
+      ...attempt,
+    })),
     attemptsOmitted: number(row.attempts_omitted),
     response,
-    callback: row.callback === null ? null : object<Callback>(row.callback),
+    callback: row.callback === null ? null : wholeCallback(object(row.callback)),
   };
 }
 
-/** The columns that change with a transition, in the order of the UPDATE statement. */
+/** The columns that change with any transition, in the order of the UPDATE statements. */
 export function changingColumns(task: Task): SqlValue[] {
   return [
     task.state,
@@ -61,14 +99,20 @@ export function changingColumns(task: Task): SqlValue[] {
     task.reason,
     task.until === null ? null : JSON.stringify(task.until),
     probeKeyOf(task),
-    JSON.stringify(task.history),
-    task.attemptsOmitted,
-    task.response === null ? null : JSON.stringify(inlined(task.response)),
-    task.callback === null ? null : JSON.stringify(task.callback),
+    task.callback === null ? null : JSON.stringify(shortCallback(task.callback)),
   ];
 }
 
-/** The columns that are written once, in the order of the INSERT statement after the changing ones. */
+/** The columns that change where an attempt begins or ends, in the order of the statements after those above. */
+export function recordColumns(task: Task): SqlValue[] {
+  return [
+    JSON.stringify(task.history.map((attempt) => withoutUsual(attempt, USUAL_ATTEMPT))),
+    task.attemptsOmitted,
+    task.response === null ? null : JSON.stringify(withoutUsual(inlined(task.response), USUAL_RESPONSE)),
+  ];
+}
+
+/** The columns that are written once, in the order of the INSERT statement after the others. */
 export function fixedColumns(task: Task): SqlValue[] {
   return [
     task.id,
@@ -76,7 +120,7 @@ export function fixedColumns(task: Task): SqlValue[] {
     task.priority,
     task.createdAt,
     JSON.stringify(task.call.labels),
-    JSON.stringify(inlined(task.call)),
+    JSON.stringify({ ...withoutUsual(inlined(task.call), USUAL_CALL), labels: undefined }),
   ];
 }
 
@@ -90,6 +134,35 @@ export function probeKeyOf(task: Task): string | null {
   if (task.state !== "held" || task.until === null || task.until === "signal") return null;
   const { url, period, timeout, success_threshold } = task.until.probe;
   return JSON.stringify([url, period, timeout, success_threshold]);
+}
+
+function shortCallback(callback: Callback): object {
+  const attempts = callback.attempts.map((attempt) => withoutUsual(attempt, USUAL_DELIVERY));
+  return { ...withoutUsual(callback, USUAL_CALLBACK), attempts };
+}
+
+function wholeCallback(stored: Callback): Callback {
+  const attempts = stored.attempts.map((attempt) => ({ ...USUAL_DELIVERY, ...attempt }));
+  return { ...USUAL_CALLBACK, ...stored, attempts };
+}
+
+/** A value's fields but those that are as usual. */
+function withoutUsual<T extends object>(value: T, usual: Partial<T>): Partial<T> {
+  const kept: Partial<T> = {};
+  for (const field of Object.keys(value) as (keyof T)[]) {
+    if (!isSame(value[field], usual[field])) kept[field] = value[field];
+  }
+  return kept;
+}
+
+function isSame(value: unknown, usual: unknown): boolean {
+  return value === usual || (isEmptyObject(value) && isEmptyObject(usual));
+}
+
+function isEmptyObject(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  for (const _ in value) return false;
+  return true;
 }
 
 function inlined<T extends { body: string | null }>(value: T): T {

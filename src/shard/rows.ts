@@ -4,7 +4,7 @@ import type { SqlPort, SqlRow } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { Flight } from "./flights.ts";
-import { changingColumns, fixedColumns, isApart, rowToTask } from "./row-codec.ts";
+import { changingColumns, fixedColumns, isApart, recordColumns, rowToTask } from "./row-codec.ts";
 
 const CHANGING = [
   "state",
@@ -22,15 +22,14 @@ const CHANGING = [
   "reason",
   "until",
   "probe",
-  "history",
-  "attempts_omitted",
-  "response",
   "callback",
 ];
+const RECORD = ["history", "attempts_omitted", "response"];
 const FIXED = ["id", "target", "priority", "created_at", "labels", "call"];
-const INSERTED = [...CHANGING, ...FIXED, "idempotency_key", "request_hash"];
+const INSERTED = [...CHANGING, ...RECORD, ...FIXED, "idempotency_key", "request_hash"];
 const INSERT = `INSERT OR IGNORE INTO tasks (${INSERTED.join(", ")}) VALUES (${INSERTED.map(() => "?").join(", ")})`;
-const UPDATE = `UPDATE tasks SET ${CHANGING.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`;
+const UPDATE = updateOf(CHANGING);
+const UPDATE_ALL = updateOf([...CHANGING, ...RECORD]);
 const NO_CALL = `'{"url":"","method":"","headers":{},"body":null,"bodyEncoding":"utf8","timeoutMs":null,"maxRedirects":0,"retry":null,"labels":[],"metadata":{},"idempotencyKey":null,"traceparent":null}'`;
 const BURY = `UPDATE tasks SET state = 'failed', reason = 'corrupt', lane = NULL, lease_until = NULL, finalized_at = ?,
   until = NULL, probe = NULL,
@@ -62,7 +61,8 @@ export class Rows {
   /** Inserts a task. False, and nothing done, where its id (a repeated submit) or its key is there already. */
   insert(task: Task, key: { idempotencyKey: string; requestHash: string | null } | null): boolean {
     const keyed = [key?.idempotencyKey ?? null, key?.requestHash ?? null];
-    const { rowsWritten } = this.#sql.exec(INSERT, ...changingColumns(task), ...fixedColumns(task), ...keyed);
+    const columns = [...changingColumns(task), ...recordColumns(task), ...fixedColumns(task)];
+    const { rowsWritten } = this.#sql.exec(INSERT, ...columns, ...keyed);
     if (rowsWritten === 0) return false;
     // The row of an ended round reads its task's own.
     if (isApart(task.call.body) && isTaskRow(task.id)) this.#putBody(task.id, "request", task.call.body);
@@ -72,7 +72,11 @@ export class Rows {
 
   /** Writes what a transition changed. `before` is the row as it was read. */
   update(task: Task, before: Task): void {
-    this.#sql.exec(UPDATE, ...changingColumns(task), task.id);
+    if (task.history === before.history && task.response === before.response) {
+      this.#sql.exec(UPDATE, ...changingColumns(task), task.id);
+      return;
+    }
+    this.#sql.exec(UPDATE_ALL, ...changingColumns(task), ...recordColumns(task), task.id);
     this.#putResponse(task, before);
   }
 
@@ -234,6 +238,10 @@ export class Rows {
     const row = this.#sql.exec("SELECT data FROM bodies WHERE id = ? AND part = ?", id, part).toArray()[0];
     return row === undefined ? null : String(row.data);
   }
+}
+
+function updateOf(columns: readonly string[]): string {
+  return `UPDATE tasks SET ${columns.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`;
 }
 
 /** SQL for a JSON column where it can be read and is of this type (as `value`, by default itself), else for `otherwise`. */

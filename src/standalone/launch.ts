@@ -110,6 +110,7 @@ function environmentOf(settings: Settings, secrets: ServerSecrets): Record<strin
   return {
     REDRIVE_API_KEY: secrets.apiKey,
     REDRIVE_SIGNING_SECRET: secrets.signingSecret,
+    REDRIVE_CALLS: settings.calls,
     ...(settings.sandbox && { REDRIVE_SANDBOX: "on" }),
     ...(isLoopback(settings.host) && { REDRIVE_ALLOW_TARGETS: "loopback" }),
   };

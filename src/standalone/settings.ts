@@ -19,6 +19,8 @@ export interface Settings {
   /** null: made once and kept in the data folder. */
   signingSecret: string | null;
   sandbox: boolean;
+  /** Where calls are made: in the shards' own objects, or as on Cloudflare by the submitting Worker and Runner objects. */
+  calls: "shard" | "edge";
   /** The module to serve in place of `src/index.ts`, absolute; null: `src/index.ts`. */
   entry: string | null;
 }
@@ -51,6 +53,7 @@ export function parseSettings(
     apiKey: read<string | null>("REDRIVE_API_KEY", null, parseApiKey),
     signingSecret: read<string | null>("REDRIVE_SIGNING_SECRET", null, parseSigningSecret),
     sandbox: read("REDRIVE_SANDBOX", isLoopback(host), parseSwitch),
+    calls: read<Settings["calls"]>("REDRIVE_CALLS", "shard", parseCalls),
     entry: read<string | null>("REDRIVE_ENTRY", null, (text) => resolve(cwd, text)),
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
@@ -80,6 +83,8 @@ Settings are environment variables:
   REDRIVE_SIGNING_SECRET  signs callbacks, whsec_ and base64 (default: made once, kept in the data folder)
   REDRIVE_SANDBOX         on or off: a target and an inbox to try things with, open to all who reach
                           the port (default: on while HOST is a loopback address)
+  REDRIVE_CALLS           where calls are made: shard (in the shards' own objects, the default) or edge
+                          (as on Cloudflare, for comparison)
   REDRIVE_ENTRY           module to serve in place of src/index.ts, for tests
 `;
 
@@ -110,6 +115,10 @@ function parseHost(text: string): string | Wrong {
 
 function parseSwitch(text: string): boolean | Wrong {
   return text === "on" || text === "off" ? text === "on" : new Wrong("on or off");
+}
+
+function parseCalls(text: string): Settings["calls"] | Wrong {
+  return text === "shard" || text === "edge" ? text : new Wrong("shard or edge");
 }
 
 function parseApiKey(text: string): string | Wrong {

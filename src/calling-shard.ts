@@ -1,0 +1,32 @@
+import type { RunnerPort, SubmitMessage, SubmitResult } from "./core/messages.ts";
+import type { Env } from "./env.ts";
+import { LocalRunner } from "./runner/local-runner.ts";
+import { runPorts } from "./runner/run-ports.ts";
+import { QueueShard } from "./shard/queue-shard.ts";
+
+/** The object of a shard as a deployment runs it: where `REDRIVE_CALLS` is `shard`, it makes its short calls itself. */
+export class CallingShard extends QueueShard {
+  readonly #local: LocalRunner | null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#local = env.REDRIVE_CALLS === "shard" ? this.#localRunner(ctx, env) : null;
+  }
+
+  override async submit(message: SubmitMessage): Promise<SubmitResult[]> {
+    const local = this.#local;
+    const results = await super.submit(message);
+    return local === null ? results : results.map((result) => local.take(result));
+  }
+
+  protected override runner(index: number): RunnerPort {
+    const remote = () => super.runner(index);
+    return this.#local === null ? remote() : this.#local.inPlaceOf(remote);
+  }
+
+  #localRunner(ctx: DurableObjectState, env: Env): LocalRunner {
+    const { fetch, now, wait, checkUrl } = runPorts(env, () => 0);
+    const keepAlive = (promise: Promise<unknown>) => ctx.waitUntil(promise);
+    return new LocalRunner({ fetch, now, wait, checkUrl, shard: this, keepAlive });
+  }
+}

@@ -119,14 +119,11 @@ function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: Each
       if (one === "failed" && ctx.rows.putOff(String(row.id), lane, now + FAILED_ROW_MS))
         note(now + FAILED_ROW_MS);
     }
-    if (more !== undefined) {
-      note(Number(more.due_at));
-      break;
-    }
+    if (more !== undefined) note(Number(more.due_at));
     if (next !== null) note(next.dueAt);
     const priority = next?.priority ?? rows[0]?.priority;
     if (priority === undefined) break;
-    left -= rows.length;
+    left = Math.max(0, left - rows.length);
     below = Number(priority);
   }
   ctx.lanes.looked(lane, nextDueAt, now);

@@ -13,7 +13,8 @@ import type { Tx } from "./group-commit.ts";
 import { LaneRows } from "./lane-rows.ts";
 import { Lanes } from "./lanes.ts";
 import { QueueRate } from "./queue-rate.ts";
-import { Rows } from "./rows.ts";
+import { Rows, type TaskKey } from "./rows.ts";
+import { Spares } from "./spares.ts";
 import { Targets } from "./targets.ts";
 import { TaskCounts } from "./task-counts.ts";
 
@@ -32,6 +33,7 @@ export class ShardContext {
   readonly targets: Targets;
   readonly rate: QueueRate;
   readonly counts: TaskCounts;
+  readonly spares: Spares;
   readonly now: () => number;
   readonly random: () => number;
   /** Null until the first submit or configure. */
@@ -64,6 +66,7 @@ export class ShardContext {
     this.random = clock.random;
     this.targets = new Targets(this);
     this.rate = new QueueRate(this);
+    this.spares = new Spares(this);
   }
 
   /** The queue's settings. Throws where the shard was never told any: no task can be in it then. */
@@ -142,6 +145,16 @@ export class ShardContext {
         return { url: callback.url, lane: callbackLane(callback.url) };
       },
     };
+  }
+
+  /** Inserts a new task, in the place of one whose retention is over where there is any; else as `Rows.insert`. */
+  insert(tx: Tx, task: Task, key: TaskKey | null): boolean {
+    const spare = this.spares.take();
+    if (spare !== null && this.rows.insertOver(spare, task, key)) {
+      tx.after(() => this.counts.note(spare.id, spare.state, null));
+      return true;
+    }
+    return this.rows.insert(task, key);
   }
 
   /** Writes a transition's result, and keeps what memory knows of the row in step once it is written. */

@@ -1,5 +1,6 @@
 import { parseTaskId, taskIdFloor } from "../core/id.ts";
 import { ownerId } from "../core/row-id.ts";
+import type { SqlRow } from "../core/sql-port.ts";
 import { isFinal } from "../core/task.ts";
 import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
 import type { TaskState } from "../schema/task.ts";
@@ -54,21 +55,33 @@ function pruneSlice(ctx: ShardContext, tx: Tx, afterId: string, pass: Pass): str
   const now = ctx.now();
   const rows = ctx.rows.oldest(afterId, pass.toId, SLICE);
   for (const row of rows) {
-    const state = row.state as TaskState;
-    if (!isFinal(state) || row.finalized_at === null || row.lane !== null || row.lease_until !== null)
-      continue;
-    const endsAt = Number(row.finalized_at) + ctx.retentionOf(state);
+    const endsAt = endsAtOf(ctx, row);
+    if (endsAt === null) continue;
     if (endsAt > now) {
       pass.nextAt = Math.min(pass.nextAt ?? endsAt, endsAt);
       continue;
     }
     const id = String(row.id);
     ctx.rows.delete(id);
-    tx.after(() => ctx.counts.note(id, state, null));
+    tx.after(() => ctx.counts.note(id, row.state as TaskState, null));
   }
   const last = rows.length < SLICE ? null : String(rows.at(-1)?.id);
   if (last === null) endPass(ctx, tx, pass, now);
   return last;
+}
+
+/** True where nothing is in flight or waits for this row any more, and its retention is over. */
+export function isOver(ctx: ShardContext, row: SqlRow): boolean {
+  const endsAt = endsAtOf(ctx, row);
+  return endsAt !== null && endsAt <= ctx.now();
+}
+
+/** When the retention of a row is over; null: it is not final, or something is in flight or waits for it. */
+function endsAtOf(ctx: ShardContext, row: SqlRow): number | null {
+  const state = row.state as TaskState;
+  if (!isFinal(state) || row.finalized_at === null || row.lane !== null || row.lease_until !== null)
+    return null;
+  return Number(row.finalized_at) + ctx.retentionOf(state);
 }
 
 /** The next pass begins when its first row may be over: one that this pass has left, or the first that it did not read. */
@@ -80,6 +93,7 @@ function endPass(ctx: ShardContext, tx: Tx, pass: Pass, now: number): void {
   tx.after(() => {
     ctx.pruneAt = pruneAt;
     ctx.storedPruneAt = pruneAt;
+    ctx.spares.forget();
   });
 }
 
@@ -90,12 +104,14 @@ function firstBeyond(ctx: ShardContext, toId: string): number | null {
   return made === null ? null : made.createdAt + shortestRetention(ctx);
 }
 
-function shortestRetention(ctx: ShardContext): number {
+/** The shorter of the queue's retentions, in milliseconds: no row is over sooner. */
+export function shortestRetention(ctx: ShardContext): number {
   const { succeeded, failed } = ctx.queue.settings.retention;
   return Math.min(succeeded, failed);
 }
 
-function pauseMs(ctx: ShardContext): number {
+/** How far apart passes are, in milliseconds. */
+export function pauseMs(ctx: ShardContext): number {
   return Math.max(PRUNE_PAUSE_MS, shortestRetention(ctx) * PAUSE_OF_RETENTION);
 }
 

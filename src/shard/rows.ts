@@ -1,10 +1,11 @@
 import type { Grant } from "../core/messages.ts";
 import { isTaskRow, keptRoundId, ownerId } from "../core/row-id.ts";
-import type { SqlPort, SqlRow } from "../core/sql-port.ts";
+import type { SqlPort, SqlRow, SqlValue } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { Flight } from "./flights.ts";
 import { changingColumns, fixedColumns, isApart, recordColumns, rowToTask } from "./row-codec.ts";
+import type { Spare } from "./spares.ts";
 
 const CHANGING = [
   "state",
@@ -28,8 +29,12 @@ const RECORD = ["history", "attempts_omitted", "response"];
 const FIXED = ["id", "target", "priority", "created_at", "labels", "call"];
 const INSERTED = [...CHANGING, ...RECORD, ...FIXED, "idempotency_key", "request_hash"];
 const INSERT = `INSERT OR IGNORE INTO tasks (${INSERTED.join(", ")}) VALUES (${INSERTED.map(() => "?").join(", ")})`;
+const INSERT_OVER = `UPDATE OR IGNORE tasks SET ${INSERTED.map((column) => `${column} = ?`).join(", ")}
+  WHERE id = ? AND state = ? AND finalized_at = ? AND lane IS NULL AND lease_until IS NULL`;
 const UPDATE = updateOf(CHANGING);
 const UPDATE_ALL = updateOf([...CHANGING, ...RECORD]);
+const END = "id, state, finalized_at, lane, lease_until";
+const OLDEST = "FROM tasks WHERE id > ? AND id < ? ORDER BY id LIMIT ?";
 const NO_CALL = `'{"url":"","method":"","headers":{},"body":null,"bodyEncoding":"utf8","timeoutMs":null,"maxRedirects":0,"retry":null,"labels":[],"metadata":{},"idempotencyKey":null,"traceparent":null}'`;
 const BURY = `UPDATE tasks SET state = 'failed', reason = 'corrupt', lane = NULL, lease_until = NULL, finalized_at = ?,
   until = NULL, probe = NULL,
@@ -39,6 +44,12 @@ const BURY = `UPDATE tasks SET state = 'failed', reason = 'corrupt', lane = NULL
   labels = ${kept("labels", "array", "'[]'")},
   call = ${kept("call", "object", NO_CALL)}
   WHERE id = ?`;
+
+/** A task's idempotency key, with the hash of its request. */
+export interface TaskKey {
+  idempotencyKey: string;
+  requestHash: string | null;
+}
 
 /** A row whose stored form cannot be read. */
 export class PoisonedRowError extends Error {
@@ -59,14 +70,28 @@ export class Rows {
   }
 
   /** Inserts a task. False, and nothing done, where its id (a repeated submit) or its key is there already. */
-  insert(task: Task, key: { idempotencyKey: string; requestHash: string | null } | null): boolean {
-    const keyed = [key?.idempotencyKey ?? null, key?.requestHash ?? null];
-    const columns = [...changingColumns(task), ...recordColumns(task), ...fixedColumns(task)];
-    const { rowsWritten } = this.#sql.exec(INSERT, ...columns, ...keyed);
+  insert(task: Task, key: TaskKey | null): boolean {
+    const { rowsWritten } = this.#sql.exec(INSERT, ...insertedColumns(task, key));
     if (rowsWritten === 0) return false;
-    // The row of an ended round reads its task's own.
-    if (isApart(task.call.body) && isTaskRow(task.id)) this.#putBody(task.id, "request", task.call.body);
-    this.#putResponse(task, null);
+    this.#putBodies(task);
+    return true;
+  }
+
+  /**
+   * As `insert`, in the place of a final task that has no bodies apart. False, and nothing done, where that is not
+   * there as it was found, or the id or the key of the new one is.
+   */
+  insertOver(old: Spare, task: Task, key: TaskKey | null): boolean {
+    const { id, state, finalizedAt } = old;
+    const { rowsWritten } = this.#sql.exec(
+      INSERT_OVER,
+      ...insertedColumns(task, key),
+      id,
+      state,
+      finalizedAt,
+    );
+    if (rowsWritten === 0) return false;
+    this.#putBodies(task);
     return true;
   }
 
@@ -186,14 +211,13 @@ export class Rows {
 
   /** The oldest rows after `afterId` and below `toId`, for pruning. */
   oldest(afterId: string, toId: string, limit: number): SqlRow[] {
-    return this.#sql
-      .exec(
-        `SELECT id, state, finalized_at, lane, lease_until FROM tasks WHERE id > ? AND id < ? ORDER BY id LIMIT ?`,
-        afterId,
-        toId,
-        limit,
-      )
-      .toArray();
+    return this.#sql.exec(`SELECT ${END} ${OLDEST}`, afterId, toId, limit).toArray();
+  }
+
+  /** The same, with `bodies`: 1 where some are kept apart. */
+  oldestToReuse(afterId: string, toId: string, limit: number): SqlRow[] {
+    const bodies = "EXISTS (SELECT 1 FROM bodies WHERE bodies.id = tasks.id) AS bodies";
+    return this.#sql.exec(`SELECT ${END}, ${bodies} ${OLDEST}`, afterId, toId, limit).toArray();
   }
 
   /** The first id that is not below this one; null: there is none. */
@@ -225,6 +249,12 @@ export class Rows {
     }
   }
 
+  #putBodies(task: Task): void {
+    // The row of an ended round reads its task's own.
+    if (isApart(task.call.body) && isTaskRow(task.id)) this.#putBody(task.id, "request", task.call.body);
+    this.#putResponse(task, null);
+  }
+
   #putResponse(task: Task, before: Task | null): void {
     const body = task.response?.body ?? null;
     if (isApart(body) && body !== before?.response?.body) this.#putBody(task.id, "response", body);
@@ -238,6 +268,11 @@ export class Rows {
     const row = this.#sql.exec("SELECT data FROM bodies WHERE id = ? AND part = ?", id, part).toArray()[0];
     return row === undefined ? null : String(row.data);
   }
+}
+
+function insertedColumns(task: Task, key: TaskKey | null): SqlValue[] {
+  const columns = [...changingColumns(task), ...recordColumns(task), ...fixedColumns(task)];
+  return [...columns, key?.idempotencyKey ?? null, key?.requestHash ?? null];
 }
 
 function updateOf(columns: readonly string[]): string {

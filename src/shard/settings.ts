@@ -77,6 +77,7 @@ export class ShardSettings {
     tx.after(() => {
       this.#ctx.config = completed(config);
       this.#ctx.targets.noteSettings();
+      this.#ctx.spares.forget();
       // A shorter retention may have made rows ripe.
       if (this.#ctx.pruneAt !== null && isShorter(this.#ctx.config, before))
         this.#ctx.notePrune(this.#ports.now() + MINUTE_MS);

@@ -9,6 +9,7 @@ import { gateOf } from "./gate.ts";
 import { situationOf } from "./gate-view.ts";
 import { admitAttempt, grantOf, leaseLeft, letGo } from "./grants.ts";
 import type { Tx } from "./group-commit.ts";
+import type { TaskKey } from "./rows.ts";
 
 /** The longest timeout of an attempt that an edge Worker may make: it is stopped 30 s after it has answered. */
 const EDGE_TIMEOUT_MS = 20_000;
@@ -67,7 +68,7 @@ function repeatOf(ctx: ShardContext, request: NewTask): SubmitResult | null {
 /** Null where its id is there already, here and below. */
 function acceptWaiting(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch): SubmitResult | null {
   const task = newTask(ctx, request);
-  if (!ctx.rows.insert(task, keyOf(request))) return null;
+  if (!ctx.insert(tx, task, keyOf(request))) return null;
   if (isDue(ctx, request)) batch.waitsIn.add(request.target);
   tx.after(() => ctx.noteChange(task, null));
   return { ok: true, task: accepted(ctx, task, false), grant: null };
@@ -75,7 +76,7 @@ function acceptWaiting(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch
 
 function acceptRunning(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch): SubmitResult | null {
   const { task, grant, flight } = admitAttempt(ctx, newTask(ctx, request));
-  if (!ctx.rows.insert(task, keyOf(request))) return null;
+  if (!ctx.insert(tx, task, keyOf(request))) return null;
   batch.granted++;
   batch.grantedIn.set(task.target, (batch.grantedIn.get(task.target) ?? 0) + 1);
   tx.after(() => {
@@ -126,7 +127,7 @@ function newTask(ctx: ShardContext, request: NewTask): Task {
   return taskFrom(request, maxAgeMs, ctx.now());
 }
 
-function keyOf(request: NewTask): { idempotencyKey: string; requestHash: string | null } | null {
+function keyOf(request: NewTask): TaskKey | null {
   const { idempotencyKey, requestHash } = request;
   return idempotencyKey === null ? null : { idempotencyKey, requestHash };
 }

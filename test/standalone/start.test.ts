@@ -180,6 +180,7 @@ describe("settings", () => {
     ["PORT", "-1", 'PORT must be a whole number from 0 to 65535, got "-1".'],
     ["HOST", "example.com", 'HOST must be an IP address or localhost, got "example.com".'],
     ["REDRIVE_SANDBOX", "yes", 'REDRIVE_SANDBOX must be on or off, got "yes".'],
+    ["REDRIVE_CALLS", "both", 'REDRIVE_CALLS must be shard or edge, got "both".'],
     ["REDRIVE_API_KEY", "hush", "REDRIVE_API_KEY must be 16 to 256 visible ASCII characters."],
     ["REDRIVE_SIGNING_SECRET", "hush", "REDRIVE_SIGNING_SECRET must be whsec_ and 24 to 64 bytes in base64."],
   ])("%s=%s is refused, and a secret is not repeated", async (name, value, message) => {
@@ -197,9 +198,15 @@ describe("settings", () => {
     const { code, stdout } = await runMain({}, ["--help"]);
 
     expect(code).toBe(0);
-    for (const name of ["PORT", "HOST", "REDRIVE_DATA", "REDRIVE_API_KEY", "REDRIVE_SIGNING_SECRET"]) {
+    for (const name of [
+      "PORT",
+      "HOST",
+      "REDRIVE_DATA",
+      "REDRIVE_API_KEY",
+      "REDRIVE_SIGNING_SECRET",
+      "REDRIVE_CALLS",
+    ])
       expect(stdout).toContain(`  ${name} `);
-    }
   });
 
   test("a loopback HOST serves the sandbox and lets tasks call this machine, and no other private address", async () => {

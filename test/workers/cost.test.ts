@@ -28,6 +28,15 @@ describe("rows written, by the platform's own counter", { timeout: 60_000 }, () 
     expect(await writtenBy(shard, () => shard.rows(prune))).toBe(before);
   });
 
+  test("are three with the pruning of another, whose place it takes once that one's retention is over", async () => {
+    const shard = await startedShard({ retention: { succeeded: "1h" } });
+    await deliverAtOnce(shard, 9);
+    vi.setSystemTime(START + 3_600_000 + 120_000);
+    expect(await shard.rows("SELECT id FROM tasks")).toHaveLength(10);
+    expect(await writtenBy(shard, () => deliverAtOnce(shard, 10))).toBe(30);
+    expect(await shard.rows("SELECT id FROM tasks")).toHaveLength(10);
+  });
+
   test("are two without a callback", async () => {
     const shard = await startedShard();
     const written = await writtenBy(shard, async () => {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { StartOptions } from "../test/support/server.ts";
 import { latency, plainPlan, STEADY_TASKS, tasksPerSecond, throughput, warmUp } from "./measure.ts";
-import { type Redrive, startRedrive, type TaskFields, UNPROTECTED } from "./redrive.ts";
+import { EDGE, type Redrive, startRedrive, type TaskFields, UNPROTECTED } from "./redrive.ts";
 import { monotonicMs, peakMemoryMb } from "./stats.ts";
 import type { Target } from "./target-process.ts";
 
@@ -26,6 +27,15 @@ export const cases: Record<string, Case> = {
     about: "tasks that succeed at once, submit to callback, none has to wait",
     run: (target) =>
       measured(target, (redrive) => flooded(redrive, target, { label: "succeed", unfinished: STEADY_TASKS })),
+  },
+  edge: {
+    about: "the same, called as on Cloudflare: by the submitting Worker, not in the shard's object",
+    run: (target) =>
+      measured(
+        target,
+        (redrive) => flooded(redrive, target, { label: "edge", unfinished: STEADY_TASKS }),
+        EDGE,
+      ),
   },
   burst: {
     about: "tasks that succeed at once, submit to callback, handed in faster than they are called",
@@ -69,8 +79,12 @@ const HAND_IN_MS = 20_000;
 
 type Unweighed = Omit<Figure, "peakMemoryMb">;
 
-async function measured(target: Target, run: (redrive: Redrive) => Promise<Unweighed[]>): Promise<Figure[]> {
-  const redrive = await startRedrive();
+async function measured(
+  target: Target,
+  run: (redrive: Redrive) => Promise<Unweighed[]>,
+  options: StartOptions = {},
+): Promise<Figure[]> {
+  const redrive = await startRedrive(options);
   try {
     await warmUp(redrive, target);
     const figures = await run(redrive);

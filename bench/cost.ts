@@ -4,7 +4,7 @@ import type { Counters } from "./counters.ts";
 import { paced } from "./load.ts";
 import { finish, floodWithin, plainPlan, STEADY_TASKS } from "./measure.ts";
 import { dollarsPerMillion, type Usage } from "./prices.ts";
-import { type Redrive, startRedrive, type TaskFields, UNPROTECTED } from "./redrive.ts";
+import { EDGE, type Redrive, startRedrive, type TaskFields, UNPROTECTED } from "./redrive.ts";
 import type { RunPlan } from "./run.ts";
 import { cpuMs } from "./stats.ts";
 import type { Target, TargetRun } from "./target-process.ts";
@@ -17,11 +17,16 @@ const STILL_MS = 300;
 const STEADY_PER_SECOND = 400;
 /** A trickle: no two tasks meet in one commit. */
 const TRICKLE = { tasks: 100, perSecond: 5 };
-/** Pruning, days later: the row is found and deleted. */
-const PRUNING = { rowsWritten: 1, rowsRead: 2 };
+/** Pruning, days later: the row is found, and a new task written over it. */
+const PRUNING = { rowsWritten: 0, rowsRead: 2 };
+/** Where pruning is measured itself: a queue that keeps nothing, and the time until its rows are written over. */
+const KEEPS_NOTHING = { name: "keeps-nothing", settings: { retention: { succeeded: 0, failed: 0 } } };
+const OVER_AFTER_MS = 65_000;
 
 interface CostCase {
   label: string;
+  /** The same tasks were taken in before, and are over. */
+  over?: boolean;
   plan: RunPlan;
   fields: TaskFields;
   submit(redrive: Redrive, run: TargetRun, fields: TaskFields): Promise<void>;
@@ -53,6 +58,13 @@ const PLAIN = plainPlan(TASKS);
 const COST_CASES: CostCase[] = [
   { label: "succeeds at once, callback", plan: PLAIN, fields: {}, submit: steady },
   {
+    label: "the same, over those of before",
+    over: true,
+    plan: PLAIN,
+    fields: { queue: KEEPS_NOTHING.name },
+    submit: steady,
+  },
+  {
     label: "the same, 5 a second",
     plan: plainPlan(TRICKLE.tasks),
     fields: {},
@@ -82,9 +94,10 @@ const COST_CASES: CostCase[] = [
  * first submit to the last settle, by `worker/counted.ts`; the dollars include pruning. The product has no counters.
  */
 export async function cost(target: Target): Promise<string[][]> {
-  const redrive = await startRedrive(COUNTED);
+  const redrive = await startRedrive({ ...EDGE, build: COUNTED });
   try {
     await redrive.request("PUT", `/v1/queues/${UNPROTECTED.name}`, UNPROTECTED.settings);
+    await redrive.request("PUT", `/v1/queues/${KEEPS_NOTHING.name}`, KEEPS_NOTHING.settings);
     await measure(redrive, target, { label: "warm-up", plan: plainPlan(500), fields: {}, submit: flat });
     const rows = [HEAD];
     for (const costCase of COST_CASES) rows.push(await measure(redrive, target, costCase));
@@ -109,8 +122,14 @@ const HEAD = [
 async function measure(
   redrive: Redrive,
   target: Target,
-  { label, plan, fields, submit }: CostCase,
+  { label, over = false, plan, fields, submit }: CostCase,
 ): Promise<string[]> {
+  if (over) {
+    const run = await target.begin(plan);
+    await submit(redrive, run, fields);
+    await finish(run);
+    await delay(OVER_AFTER_MS);
+  }
   const before = await settledCounters(redrive);
   const cpuBefore = (await cpuMs(redrive.pid)) ?? 0;
   const run = await target.begin(plan);
@@ -140,7 +159,7 @@ async function measure(
     usage.objectRequests.toFixed(2),
     (usage.objectSeconds * 1_000).toFixed(1),
     cpu.toFixed(2),
-    dollarsPerMillion(withPruning(usage)).toFixed(2),
+    dollarsPerMillion(over ? usage : withPruning(usage)).toFixed(2),
   ];
 }
 

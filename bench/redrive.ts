@@ -1,4 +1,4 @@
-import { startServer } from "../test/support/server.ts";
+import { type StartOptions, startServer } from "../test/support/server.ts";
 import { Connections } from "./http.ts";
 import { IN_FLIGHT } from "./load.ts";
 import { type Subject, TASK_BODY } from "./subject.ts";
@@ -13,6 +13,9 @@ export const NO_PROTECTION = {
   retry_budget: { enabled: false },
   adaptive_concurrency: false,
 };
+
+/** Calls are made as on Cloudflare: by the submitting Worker and by Runner objects. */
+export const EDGE: StartOptions = { env: { REDRIVE_CALLS: "edge" } };
 
 /** A queue for tasks that fail on purpose. */
 export const UNPROTECTED = {
@@ -39,12 +42,9 @@ export interface Redrive extends Subject {
   request(method: string, path: string, body?: object): Promise<unknown>;
 }
 
-/** Starts the server that `npm start` starts, on a free port and a temporary folder; `entry` serves another module. */
-export async function startRedrive(entry?: string): Promise<Redrive> {
-  const server = await startServer({
-    env: { REDRIVE_SANDBOX: "off" },
-    ...(entry !== undefined && { build: entry }),
-  });
+/** The server that `npm start` starts, on a free port and a temporary folder, with settings of its own. */
+export async function startRedrive(options: StartOptions = {}): Promise<Redrive> {
+  const server = await startServer({ ...options, env: { REDRIVE_SANDBOX: "off", ...options.env } });
   const onExit = () => process.kill(server.launcherPid, "SIGINT");
   process.once("exit", onExit);
   const connections = new Connections(server.url, IN_FLIGHT);

@@ -2,6 +2,7 @@
  * The product with counters, for `npm run bench -- cost`: the same app and the same objects, their storage and their
  * calls counted. On plain workerd all objects live in the Worker's isolate, so one set of counters sees them all.
  */
+import { DurableObject } from "cloudflare:workers";
 import type { SqlPort } from "../../src/core/sql-port.ts";
 import * as product from "../../src/index.ts";
 import type { Counters } from "../counters.ts";
@@ -61,6 +62,9 @@ export default {
   },
 };
 
+/** What only the objects' own code calls. */
+const NO_CALLS = new Set(["constructor", "runner"]);
+
 type ObjectClass = new (ctx: DurableObjectState, env: never) => object;
 
 function counted<Class extends ObjectClass>(name: string, original: Class): Class {
@@ -78,10 +82,11 @@ function counted<Class extends ObjectClass>(name: string, original: Class): Clas
   });
 }
 
+/** Methods of the class and of those it extends, each counted where the platform calls it. */
 function countCalls(name: string, prototype: object): void {
-  for (const method of Object.getOwnPropertyNames(prototype)) {
+  for (const method of methodsOf(prototype)) {
     const original: unknown = Reflect.get(prototype, method);
-    if (method === "constructor" || typeof original !== "function") continue;
+    if (typeof original !== "function") continue;
     const key = `${name}.${method}`;
     Reflect.set(prototype, method, function (this: object, ...args: unknown[]) {
       add(counters.objectCalls, key, 1);
@@ -89,6 +94,14 @@ function countCalls(name: string, prototype: object): void {
       return answer instanceof Promise ? (meters.get(this)?.during(answer) ?? answer) : answer;
     });
   }
+}
+
+function methodsOf(prototype: object): Set<string> {
+  const parent: object | null = Object.getPrototypeOf(prototype);
+  const inherited = parent === null || parent === DurableObject.prototype ? [] : methodsOf(parent);
+  return new Set(
+    [...inherited, ...Object.getOwnPropertyNames(prototype)].filter((name) => !NO_CALLS.has(name)),
+  );
 }
 
 function countWaitUntil(ctx: DurableObjectState, meter: Meter): void {

@@ -200,6 +200,24 @@ export const MUTANTS: readonly Mutant[] = [
     "if (endsAt > now + 600_000) {",
   ),
   one(
+    "a row is written over before its retention is over",
+    "src/shard/prune.ts",
+    "return endsAt !== null && endsAt <= ctx.now();",
+    "return endsAt !== null;",
+  ),
+  one(
+    "a row is written over though its task was redriven meanwhile",
+    "src/shard/rows.ts",
+    "WHERE id = ? AND state = ? AND finalized_at = ? AND lane IS NULL AND lease_until IS NULL`",
+    "WHERE id = ? AND ? <> '' AND ? > 0`",
+  ),
+  one(
+    "a row that is written over is still counted",
+    "src/shard/context.ts",
+    "tx.after(() => this.counts.note(spare.id, spare.state, null));",
+    "",
+  ),
+  one(
     "a round ends with attempts left",
     "src/core/decide.ts",
     "if (attempt >= terms.maxAttempts)",

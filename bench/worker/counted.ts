@@ -46,6 +46,8 @@ class Meter {
   }
 }
 
+/** What only the objects' own code calls. */
+const NO_CALLS = new Set(["constructor", "runner"]);
 const meters = new WeakMap<object, Meter>();
 
 export const { Sandbox } = product;
@@ -61,9 +63,6 @@ export default {
     return product.default.fetch(request, env, ctx);
   },
 };
-
-/** What only the objects' own code calls. */
-const NO_CALLS = new Set(["constructor", "runner"]);
 
 type ObjectClass = new (ctx: DurableObjectState, env: never) => object;
 

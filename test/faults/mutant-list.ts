@@ -206,12 +206,6 @@ export const MUTANTS: readonly Mutant[] = [
     "return endsAt !== null;",
   ),
   one(
-    "a row is written over though its task was redriven meanwhile",
-    "src/shard/rows.ts",
-    "WHERE id = ? AND state = ? AND finalized_at = ? AND lane IS NULL AND lease_until IS NULL`",
-    "WHERE id = ? AND ? <> '' AND ? > 0`",
-  ),
-  one(
     "a row that is written over is still counted",
     "src/shard/context.ts",
     "tx.after(() => this.counts.note(spare.id, spare.state, null));",

@@ -72,8 +72,10 @@ export class SimStorage {
     this.#memory.sql.exec(
       `CREATE TEMP TABLE row_log (seq INTEGER PRIMARY KEY, gone, ${COLUMNS});
       CREATE TEMP TRIGGER log_insert AFTER INSERT ON tasks BEGIN ${insert("new", 0)}; END;
-      CREATE TEMP TRIGGER log_update AFTER UPDATE ON tasks BEGIN ${insert("new", 0)}; END;
-      CREATE TEMP TRIGGER log_over BEFORE UPDATE OF id ON tasks WHEN old.id <> new.id BEGIN ${insert("old", 1)}; END;
+      CREATE TEMP TRIGGER log_update AFTER UPDATE ON tasks BEGIN
+        INSERT INTO row_log (gone, ${COLUMNS}) SELECT 1, ${of("old").join(", ")} WHERE old.id <> new.id;
+        ${insert("new", 0)};
+      END;
       CREATE TEMP TRIGGER log_delete AFTER DELETE ON tasks BEGIN ${insert("old", 1)}; END;`,
     );
   }

@@ -55,11 +55,12 @@ function planNow(ctx: ShardContext, claimed: readonly Claimed[]): Map<string, nu
   const free = Math.max(0, ctx.freeSlots - claimed.length);
   if (free === 0) return new Map();
   const pending = pendingOf(claimed);
-  const ready = ctx.callableLanes(Math.min(LANES_A_PASS, lanesEnough(ctx.freeSlots))).map((lane) => {
+  const lanes = ctx.callableLanes(Math.min(LANES_A_PASS, lanesEnough(ctx.freeSlots)));
+  const ready = lanes.map(({ lane, gate }) => {
     const holder = targetOfLane(lane);
-    const beside = pending.get(holder) ?? NONE_PENDING;
-    const { room, limit } = gateOf(ctx, lane, beside);
-    return { lane, holder, inFlight: inFlightOf(ctx, holder) + beside.calls, limit, room };
+    const beside = pending.get(holder);
+    const { room, limit } = beside === undefined ? gate : gateOf(ctx, lane, beside);
+    return { lane, holder, inFlight: inFlightOf(ctx, holder) + (beside?.calls ?? 0), limit, room };
   });
   return withinRate(ctx, planClaims(ready, free, ctx.capacity), claimed);
 }
@@ -109,21 +110,19 @@ function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: Each
   let left = count;
   let below = ABOVE_ALL_PRIORITIES;
   for (;;) {
-    // One more than are taken tells whether the lane has more that are due. Rows that are taken leave the lane.
-    const rows = ctx.laneRows.due(lane, below, now, left + 1);
-    const more = rows[left];
-    const next = more === undefined ? ctx.laneRows.firstNotDue(lane, below, now) : null;
-    for (const row of rows.slice(0, left)) {
+    const rows = left > 0 ? ctx.laneRows.due(lane, below, now, left) : [];
+    // Before rows are taken, since those leave the lane.
+    const next = ctx.laneRows.waitingAfter(lane, below, rows.length);
+    for (const row of rows) {
       const one = claimRow(ctx, row, eachRow);
       if (one !== null && one !== "failed") claimed.push(one);
       if (one === "failed" && ctx.rows.putOff(String(row.id), lane, now + FAILED_ROW_MS))
         note(now + FAILED_ROW_MS);
     }
-    if (more !== undefined) note(Number(more.due_at));
     if (next !== null) note(next.dueAt);
     const priority = next?.priority ?? rows[0]?.priority;
     if (priority === undefined) break;
-    left = Math.max(0, left - rows.length);
+    left -= rows.length;
     below = Number(priority);
   }
   ctx.lanes.looked(lane, nextDueAt, now);

@@ -93,20 +93,20 @@ export class ShardContext {
   /** True where a row of another lane may be due that nothing but slots keeps from being called. */
   othersWait(lane: string): boolean {
     const target = targetOfLane(lane);
-    return this.callableLanes(4).some((other) => targetOfLane(other) !== target);
+    return this.callableLanes(4).some((other) => targetOfLane(other.lane) !== target);
   }
 
   /**
    * Lanes with rows that may be due and that nothing but slots keeps from being called, in turn; at most `limit`. Those
-   * whose target may not be called lose their turns until it may.
+   * whose target may not be called lose their turns until it may. Each with its gate, nothing being pending.
    */
-  callableLanes(limit: number): string[] {
-    const lanes: string[] = [];
+  callableLanes(limit: number): { lane: string; gate: Gate }[] {
+    const lanes: { lane: string; gate: Gate }[] = [];
     for (const lane of this.lanes.ready(this.now())) {
       if (lanes.length === limit) break;
       if (lane === HELD_LANE || (this.queue.paused && !isCallbackLane(lane))) continue;
       const gate = gateOf(this, lane);
-      if (gate.room > 0) lanes.push(lane);
+      if (gate.room > 0) lanes.push({ lane, gate });
       else if (gate.parks) this.#park(lane, gate);
     }
     return lanes;

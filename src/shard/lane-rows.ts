@@ -75,15 +75,19 @@ export class LaneRows {
       .toArray();
   }
 
-  /** The first row of the same priority that is not due yet; null where it has none. */
-  firstNotDue(lane: string, belowPriority: number, now: number): { priority: number; dueAt: number } | null {
+  /** The row after the first `skip` ones of the same priority, due or not; null where it has none. Reads the index only. */
+  waitingAfter(
+    lane: string,
+    belowPriority: number,
+    skip: number,
+  ): { priority: number; dueAt: number } | null {
     const row = this.#sql
       .exec(
-        `SELECT priority, due_at FROM tasks WHERE lane = ?1 AND priority = ${HIGHEST_BELOW} AND due_at > ?3
-         ORDER BY due_at LIMIT 1`,
+        `SELECT priority, due_at FROM tasks WHERE lane = ?1 AND priority = ${HIGHEST_BELOW}
+         ORDER BY due_at, expires_at LIMIT 1 OFFSET ?3`,
         lane,
         belowPriority,
-        now,
+        skip,
       )
       .toArray()[0];
     return row === undefined ? null : { priority: Number(row.priority), dueAt: Number(row.due_at) };

@@ -5,8 +5,11 @@ import { migrate } from "../../src/core/migrate.ts";
 import { type RunPorts, runChain } from "../../src/runner/run-grant.ts";
 import { SettleBatch } from "../../src/runner/settle-batch.ts";
 import { MINUTE_MS } from "../../src/schema/limits.ts";
+import type { ShardPorts } from "../../src/shard/ports.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { SHARD_MIGRATIONS } from "../support/shard-world.ts";
+import { callPorts } from "./call-ports.ts";
+import { SimCallingShard } from "./calling-shard.ts";
 import { Host, type Life } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
 import { REPEATED } from "./network.ts";
@@ -38,7 +41,7 @@ export function shardHost(world: World, ledger: Ledger, name: string): Host<Shar
     start: (life) => {
       const { sql, transaction } = storage.of(life);
       migrate(sql, transaction, SHARD_MIGRATIONS, life.now());
-      return new Shard(name, {
+      const ports: ShardPorts = {
         sql,
         transaction,
         now: () => life.now(),
@@ -57,7 +60,10 @@ export function shardHost(world: World, ledger: Ledger, name: string): Host<Shar
         shard: () => ({ mayTellStalled: () => Promise.reject(new Error("no other shard is asked")) }),
         log: (line) => ledger.logged(name, line),
         deleteAll: () => Promise.reject(new Error("no queue is deleted")),
-      });
+      };
+      if (!world.drawCallsInShard()) return new Shard(name, ports);
+      world.note(name, "starts, and makes its short calls itself");
+      return new SimCallingShard(name, ports, life, world, ledger);
     },
   });
   return host;
@@ -159,14 +165,4 @@ export function takenWith(ledger: Ledger, answer: SettleAnswer): SettleAnswer {
   if (answer.callback !== null) ledger.started(answer.callback);
   for (const grant of answer.next) ledger.started(grant);
   return answer;
-}
-
-/** What calls need: the simulated targets, on the clock of whoever makes them. */
-export function callPorts(world: World, life: Life): Omit<RunPorts, "shard" | "want"> {
-  return {
-    fetch: ((url: string, init: RequestInit) => world.targets.fetch(life, url, init)) as typeof fetch,
-    now: () => life.now(),
-    wait: (ms) => world.wait(life, ms),
-    checkUrl: () => ({ ok: false, message: "redirects are refused here" }),
-  };
 }

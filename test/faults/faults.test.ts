@@ -33,6 +33,14 @@ describe("a seed", () => {
     expect(other.hash).not.toBe(first.hash);
   }, 60_000);
 
+  test("that divides by 3 has shards that make their short calls themselves, and no other one has", async () => {
+    const [inShards, elsewhere] = [await simulate(6, 0.1), await simulate(7, 0.1)];
+    expect([inShards.calls, elsewhere.calls]).toEqual(["shard", "edge"]);
+    expect(inShards.totals.ownCalls).toBeGreaterThan(inShards.totals.calls / 2);
+    expect(elsewhere.totals.ownCalls).toBe(0);
+    expect(elsewhere.totals.calls).toBeGreaterThan(0);
+  });
+
   test("that fails tells what broke and how it came to that, the same each time", async () => {
     vi.spyOn(Flights.prototype, "remove").mockImplementation(() => undefined);
     const [first, again] = [await simulate(3, 1), await simulate(3, 1)];

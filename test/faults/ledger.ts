@@ -54,7 +54,11 @@ export class Ledger {
   readonly #started = new Map<string, Set<string>>();
   readonly #released = new Set<string>();
   #violation: Violation | null = null;
-  readonly totals = { accepted: 0, ended: 0, delivered: 0, failedCallbacks: 0, pruned: 0, leases: 0 };
+  readonly totals = {
+    ...{ accepted: 0, ended: 0, delivered: 0, failedCallbacks: 0, pruned: 0, leases: 0 },
+    /** Calls that shards made themselves. */
+    ownCalls: 0,
+  };
 
   constructor(world: World) {
     this.#world = world;

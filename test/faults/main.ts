@@ -29,7 +29,7 @@ async function main(): Promise<number> {
     }
     const speed = `${outcome.hours.toFixed(1)} simulated hours in ${seconds.toFixed(1)} s`;
     console.log(
-      `seed ${seed}: ${speed}, ${JSON.stringify(totals)}, ${outcome.events} lines, ${outcome.hash.slice(0, 16)}`,
+      `seed ${seed}, calls ${outcome.calls}: ${speed}, ${JSON.stringify(totals)}, ${outcome.events} lines, ${outcome.hash.slice(0, 16)}`,
     );
   }
   return 0;

@@ -268,6 +268,36 @@ export const MUTANTS: readonly Mutant[] = [
     "return done(goNow(task, event.trigger, context.now));",
     "return done(task);",
   ),
+  one(
+    "a shard's object makes a second call for a repeated submit",
+    "src/runner/local-runner.ts",
+    "if (this.#underWay.get(id) === lease) return;",
+    "",
+  ),
+  one(
+    "a shard's object leaves a grant to the caller as well",
+    "src/runner/local-runner.ts",
+    "return { ...result, grant: null };",
+    "return result;",
+  ),
+  one(
+    "a shard's object makes long calls too",
+    "src/runner/local-runner.ts",
+    "if (message.grants.some(({ leaseMs }) => leaseMs > LONGEST_LEASE_MS)) return remote().run(message);",
+    "",
+  ),
+  one(
+    "a shard's object lets a long delivery follow a call",
+    "src/runner/local-runner.ts",
+    "edgeElapsedMs: 0 }",
+    "edgeElapsedMs: null }",
+  ),
+  one(
+    "a settle in a shard's object is dropped",
+    "src/runner/local-runner.ts",
+    "return shard.settle({ ...message, edgeElapsedMs: 0 });",
+    'return message.want === 0 ? Promise.reject(new Error("dropped")) : shard.settle(message);',
+  ),
 ];
 
 function one(name: string, file: string, find: string, put: string): Mutant {

@@ -5,7 +5,8 @@ import { hashText, shardName } from "../../src/core/queue-shards.ts";
 import type { TaskCallback } from "../../src/core/task.ts";
 import { runGrant } from "../../src/runner/run-grant.ts";
 import { buildCall } from "../support/build-task.ts";
-import { callPorts, takenWith } from "./actors.ts";
+import { takenWith } from "./actors.ts";
+import { callPorts } from "./call-ports.ts";
 import type { Life } from "./host.ts";
 import type { KnownTask } from "./ledger.ts";
 import { Operators } from "./operators.ts";
@@ -191,14 +192,14 @@ export class People {
             ...(maxAttempts === null ? {} : { max_attempts: maxAttempts }),
             ...(maxAgeMs === null ? {} : { max_age: maxAgeMs }),
           };
-    const timeoutMs = chance.is(0.2) ? chance.between(1_000, 25_000) : null;
+    const timeoutMs = chance.is(0.2) ? chance.between(1_000, this.#world.longestTimeoutMs) : null;
     const wants = chance.next();
     const on = ENDS.filter(() => chance.is(0.7));
     const callback: TaskCallback | null | undefined =
       wants < 0.2
         ? null
         : wants < 0.4
-          ? { url: HOOK, on, retry: { max_attempts: 3, max_age: 1_200_000 } }
+          ? { url: HOOK, on, retry: { max_attempts: 3, max_age: 1_200_000 }, ...this.#ownWait() }
           : undefined;
     const policy = callback === undefined ? {} : { callback };
     return {
@@ -208,6 +209,12 @@ export class People {
       maxAgeMs: maxAgeMs ?? mostAgeMs,
       callbackOn: callback === undefined ? callbackOn : callback === null ? null : on,
     };
+  }
+
+  /** Where shards make calls, some deliveries may take longer than what follows a call in a shard's object. */
+  #ownWait(): { timeoutMs?: number } {
+    const { chance, callsInShards } = this.#world;
+    return callsInShards && chance.is(0.5) ? { timeoutMs: chance.between(5_000, 45_000) } : {};
   }
 
   /** Many tasks for one target within seconds: what trips breakers and fills slots. */

@@ -19,6 +19,8 @@ const PACES_MS = [8, 20, 60, 240].map((seconds) => seconds * SECOND_MS);
 /** What came of a run. */
 export interface Outcome {
   seed: number;
+  /** Who makes short calls, as `REDRIVE_CALLS` says: shards themselves, or edges and Runner objects. */
+  calls: "shard" | "edge";
   /** Simulated hours that passed. */
   hours: number;
   /** Of every line of the history. */
@@ -37,6 +39,8 @@ export async function simulate(seed: number, hours: number, slowness = 1): Promi
   const world = new World(seed);
   const run = new Run(world, slowness);
   const beginsAt = world.time.now;
+  const calls = world.callsInShards ? "shard" : "edge";
+  world.note("platform", `REDRIVE_CALLS is ${calls}`);
   const log = (line: string) => world.note("worker", line);
   let violation: Outcome["violation"] = null;
   await withPatches(world.time, world.chance, log, async () => {
@@ -47,12 +51,13 @@ export async function simulate(seed: number, hours: number, slowness = 1): Promi
       violation = {
         invariant: isExpected ? error.invariant : "the code under test does not break",
         message: isExpected ? error.message : ((error as Error).stack ?? String(error)),
-        history: world.history.show(isExpected ? error.about : ["no name"]),
+        history: `--- REDRIVE_CALLS is ${calls}\n${world.history.show(isExpected ? error.about : ["no name"])}`,
       };
     }
   });
   return {
     seed,
+    calls,
     hours: (world.time.now - beginsAt) / HOUR_MS,
     hash: world.history.digest(),
     events: world.history.count,

@@ -8,7 +8,7 @@ import type { RowVersion } from "./storage.ts";
 import type { World } from "./world.ts";
 
 /**
- * How much later than its max_age a task may end: the attempt that is in flight then (25 s and a margin of 10 s), a sweep
+ * How much later than its max_age a task may end: the attempt that is in flight then (45 s and a margin of 10 s), a sweep
  * (30 s), an alarm that is a minute late and fails six times (2.7 minutes), clocks (6 s).
  */
 const LATE_MS = 6 * 60_000;

@@ -23,6 +23,9 @@ import { CALM, type Weather } from "./weather.ts";
 /** The instant at which every run begins. */
 export const START = Date.parse("2026-11-23T10:00:00Z");
 
+/** Of so many seeds one has shards that make their short calls themselves. */
+const CALLS_IN_SHARDS_EVERY = 3;
+
 /** Events of one millisecond; more are a loop. */
 const MOST_AT_ONCE = 50_000;
 
@@ -31,6 +34,8 @@ export class World implements Surroundings {
   readonly time = new SimTime(START);
   readonly history = new History(START);
   readonly chance: Chance;
+  /** Shards make their short calls themselves, as on plain workerd; else edges and Runner objects make all, as on Cloudflare. */
+  readonly callsInShards: boolean;
   weather: Weather = CALM;
   readonly targets: Targets;
   readonly ledger: Ledger;
@@ -46,6 +51,7 @@ export class World implements Surroundings {
 
   constructor(seed: number) {
     this.chance = new Chance(seed);
+    this.callsInShards = seed % CALLS_IN_SHARDS_EVERY === 0;
     this.targets = new Targets(this);
     this.#network = new Network(this);
     this.queues = QUEUES();
@@ -64,6 +70,16 @@ export class World implements Surroundings {
         this.shards.set(name, shardHost(this, this.ledger, name));
       }
     this.targets.onDelivered = (messageId, body) => this.ledger.delivered(messageId, body);
+  }
+
+  /** Whether a shard that starts now makes its short calls itself: one in ten has another setting, or is of an older release. */
+  drawCallsInShard(): boolean {
+    return this.callsInShards && this.chance.is(0.9);
+  }
+
+  /** The most that a task says for its timeout: some are too long for a shard's object. */
+  get longestTimeoutMs(): number {
+    return this.callsInShards ? 45_000 : 25_000;
   }
 
   /** Runs one event, then ends the turn of each object that did something. False: nothing is left to happen. */

@@ -37,6 +37,18 @@ describe("claims within a lane", () => {
     expect(world.handed.map(({ grant }) => grant.id)).toEqual([now, soon]);
   });
 
+  test("know since when a row of a lower priority is due where the higher one fills all slots", async () => {
+    const world = new ShardWorld({ concurrency: 1, shards: 1 });
+    const block = await world.submitGranted({ call: { url: "https://a.example.com/" } });
+    await world.submit(world.taskTo("a", { priority: 0, delayMs: 10 }));
+    await world.submit(world.taskTo("a", { priority: 9, delayMs: 20 }));
+    await world.submit(world.taskTo("a", { priority: 9, delayMs: 30 }));
+    const firstDueAt = world.now + 10;
+    await world.advance(50);
+    await world.settle(block);
+    expect(world.shard.ctx.lanes.oldest(world.now, () => true)?.dueAt).toBe(firstDueAt);
+  });
+
   test("reach a due row behind many that are not", async () => {
     const world = new ShardWorld({ concurrency: 2 });
     await world.submitAll(

@@ -9,6 +9,11 @@ import { StartError } from "./start-error.ts";
 /** Longer than a server whose launcher died may take to end. */
 const ORPHAN_WAIT_MS = 15_000;
 const ORPHAN_POLL_MS = 100;
+/**
+ * Of two launchers that lock the file at the same moment each may find the other in its way: the one that lets go first
+ * loses, so the other must look again.
+ */
+const LOCK_WAIT_MS = 200;
 
 /** A data folder that belongs to this process until it is released or the process dies, however it dies. */
 export interface FolderLock {
@@ -60,7 +65,7 @@ export async function lockFolder(dataDir: string): Promise<FolderLock> {
 
 function lockLauncher(dataDir: string): DatabaseSync {
   const path = join(dataDir, "launcher.lock");
-  const file = new DatabaseSync(path, { timeout: 0 });
+  const file = new DatabaseSync(path, { timeout: LOCK_WAIT_MS });
   try {
     file.exec("BEGIN EXCLUSIVE");
     return file;

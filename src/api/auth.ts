@@ -60,14 +60,16 @@ async function callerOf(env: Env, rootKey: string, token: string): Promise<Calle
   return { id: key.id, scopes: new Set(key.scopes), queues: key.queues && new Set(key.queues) };
 }
 
-/** Compares what came with what is right in a time that does not tell where they differ. */
+/**
+ * Compares what came with what is right in a time that does not tell where they differ: all of what came is looked at.
+ * In plain code, since each of the three native calls of `timingSafeEqual` costs a quiet server more than all of it.
+ */
 function isSame(came: string, right: string): boolean {
-  const encoder = new TextEncoder();
-  const [a, b] = [encoder.encode(came), encoder.encode(right)];
-  // Of other length: the same work, for nothing.
-  return a.byteLength === b.byteLength
-    ? crypto.subtle.timingSafeEqual(a, b)
-    : crypto.subtle.timingSafeEqual(b, b) && false;
+  let difference = came.length ^ right.length;
+  for (let at = 0; at < came.length; at++) {
+    difference |= came.charCodeAt(at) ^ right.charCodeAt(at % right.length);
+  }
+  return difference === 0;
 }
 
 function unauthorized(detail: string): AppError {

@@ -33,7 +33,11 @@ tasks.post("/v1/tasks", needs("submit"), async (c) => {
   const submission = await submissionOf(c, raw, c.req.header("idempotency-key"), 0);
   const [result] = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), [submission]);
   const task = acceptedOf(result);
-  return c.json(task, task.duplicate ? 200 : 202, { location: `/v1/tasks/${task.id}` });
+  // Not c.json: it makes the headers three times.
+  return new Response(JSON.stringify(task), {
+    status: task.duplicate ? 200 : 202,
+    headers: { "content-type": "application/json", location: `/v1/tasks/${task.id}` },
+  });
 });
 
 tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {

@@ -33,6 +33,8 @@ export interface Admission {
   at: number;
   /** It is the delivery of a callback. */
   delivers: boolean;
+  /** Until when its target had asked for no calls, as far as the shard had heard by then; 0: it had not. */
+  asked: number;
 }
 
 /** One shard's rows as committed, followed version by version: each change is checked when it is on disk. */
@@ -139,20 +141,22 @@ export class ShardRows implements Watcher {
       this.#count(owner, -1);
       return;
     }
-    if (
+    const isAdmitted =
       version.lease > (before?.lease ?? 0) &&
       version.leaseUntil !== null &&
-      !(before === undefined && !isTaskRow(id))
-    )
-      admissions.push(this.#admission(version, at));
+      !(before === undefined && !isTaskRow(id));
+    const admission = isAdmitted ? this.#admission(version, at) : null;
     if (before === undefined) checkInsert(this, version, at);
     else checkChange(this, before, version, at);
+    // What the shard hears later in the same commit it did not know of.
+    if (admission !== null)
+      admissions.push({ ...admission, asked: this.heldUntil.get(admission.target) ?? 0 });
     this.#rows.set(id, version);
     this.#leases += (version.leaseUntil === null ? 0 : 1) - (before?.leaseUntil == null ? 0 : 1);
     if (before === undefined) this.#count(owner, 1);
   }
 
-  #admission(version: RowVersion, at: number): Admission {
+  #admission(version: RowVersion, at: number): Omit<Admission, "asked"> {
     const { id, callback, target, round, lease } = version;
     this.ledger.totals.leases++;
     const given = this.#given.get(ownerId(id)) ?? new Set<string>();
@@ -164,8 +168,7 @@ export class ShardRows implements Watcher {
 
   #checkAdmissions({ before, after }: Turn, admissions: readonly Admission[]): void {
     const probes = new Map<string, number>();
-    for (const { id, target, at } of admissions) {
-      const asked = this.heldUntil.get(target) ?? 0;
+    for (const { id, target, at, asked } of admissions) {
       if (asked > this.ledger.now + RETRY_AFTER_SLACK_MS)
         this.ledger.violate(
           "Retry-After is never undercut",

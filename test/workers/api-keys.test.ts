@@ -41,6 +41,12 @@ describe("authentication", () => {
   test.each([
     ["another key", "Bearer root-key-for-test"],
     ["another scheme", "Basic root-key-for-tests"],
+    ["a key that differs in its first character", "Bearer soot-key-for-tests"],
+    ["a key that differs in its last character", "Bearer root-key-for-testz"],
+    ["a key that differs in its case", "Bearer root-key-for-testS"],
+    ["a part of the key", "Bearer root-key-for-test"],
+    ["the key and more", "Bearer root-key-for-testss"],
+    ["the key twice", "Bearer root-key-for-testsroot-key-for-tests"],
     ["a key of a wrong checksum", `Bearer ${makeApiKey(new Uint8Array(44)).text.slice(0, -1)}x`],
     ["a key that was never made", `Bearer ${makeApiKey(new Uint8Array(44).fill(7)).text}`],
   ])("refuses %s", async (_, authorization) => {

@@ -5,7 +5,7 @@ export interface RetryBudgetSettings {
   enabled: boolean;
   /** Retries may be this share of first attempts over a minute. */
   ratio: number;
-  /** And so many a minute besides, over all shards; but one in each at least, since a retry is delayed, never dropped. */
+  /** And so many a minute besides, over all shards; but ten in each, or all of them where they are fewer. */
   perMinute: number;
 }
 
@@ -19,6 +19,11 @@ export interface RetryBudget {
 
 const BUCKET_MS = 10_000;
 const BUCKETS = 6;
+/**
+ * What a shard has of the fixed part at least: a queue that few tasks come to is no storm, and its tasks would else wait
+ * for most of a minute for their third try.
+ */
+const LEAST_A_SHARD = 10;
 /** The budget binds only while fewer calls than this succeed, or the target's limit is falling. */
 const BINDS_BELOW = 0.25;
 
@@ -55,7 +60,9 @@ export function budgetLeft(
   const calls = sumOf(budget.calls, now);
   const failing = calls > 0 && sumOf(budget.successes, now) / calls < BINDS_BELOW;
   if (!failing && !falling) return Number.POSITIVE_INFINITY;
-  const allowed = settings.ratio * sumOf(budget.firsts, now) + Math.max(1, settings.perMinute / shards);
+  const { ratio, perMinute } = settings;
+  const fixed = Math.max(perMinute / shards, Math.min(perMinute, LEAST_A_SHARD));
+  const allowed = ratio * sumOf(budget.firsts, now) + fixed;
   return Math.max(0, Math.floor(allowed - sumOf(budget.retries, now)));
 }
 

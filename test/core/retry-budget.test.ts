@@ -55,9 +55,15 @@ describe("budgetLeft", () => {
     expect(left({ failed: 10 }, { now: NOW + 60_000 })).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test("divides the fixed part among the shards, but leaves each one retry a minute", () => {
-    expect(left({ failed: 1 }, { shards: 4 })).toBe(2);
-    expect(left({ failed: 1 }, { shards: 256 })).toBe(1);
+  test("divides the fixed part among the shards, but leaves each ten a minute, or all where there are fewer", () => {
+    const inShard = (perMinute: number, shards: number) =>
+      budgetLeft(build({ failed: 1 }), { ...SETTINGS, perMinute }, shards, false, NOW);
+    expect([inShard(100, 1), inShard(100, 4), inShard(100, 256)]).toEqual([100, 25, 10]);
+    expect([inShard(10, 4), inShard(3, 4), inShard(1, 256)]).toEqual([10, 3, 1]);
+  });
+
+  test("lets a task that is alone make all its tries by default, whatever its queue's shards", () => {
+    expect(left({ firsts: 1, retries: 3, failed: 4 }, { shards: 256 })).toBeGreaterThanOrEqual(1);
   });
 
   test("is Infinity where it is switched off", () => {
@@ -86,7 +92,7 @@ describe("budgetLeft", () => {
             retries++;
           }
         }
-        expect(retries).toBeLessThanOrEqual(0.2 * firsts + Math.max(1, 10 / shards));
+        expect(retries).toBeLessThanOrEqual(0.2 * firsts + 10);
       }),
     );
   });

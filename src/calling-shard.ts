@@ -25,8 +25,7 @@ export class CallingShard extends QueueShard {
   }
 
   #localRunner(ctx: DurableObjectState, env: Env): LocalRunner {
-    const { fetch, now, wait, checkUrl } = runPorts(env, () => 0);
     const keepAlive = (promise: Promise<unknown>) => ctx.waitUntil(promise);
-    return new LocalRunner({ fetch, now, wait, checkUrl, shard: this, keepAlive });
+    return new LocalRunner({ ...runPorts(env, () => 0), shard: this, keepAlive });
   }
 }

@@ -56,7 +56,7 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
 
   /** One of the shard's Runner objects. */
   protected runner(index: number): RunnerPort {
-    return this.env.RUNNER.getByName(`${this.ctx.id.name ?? ""}/runner-${index}`);
+    return this.env.RUNNER.getByName(`${this.#shard.ctx.name}/runner-${index}`);
   }
 
   submit(message: SubmitMessage): Promise<SubmitResult[]> {

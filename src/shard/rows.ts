@@ -29,10 +29,10 @@ const RECORD = ["history", "attempts_omitted", "response"];
 const FIXED = ["id", "target", "priority", "created_at", "labels", "call"];
 const INSERTED = [...CHANGING, ...RECORD, ...FIXED, "idempotency_key", "request_hash"];
 const INSERT = `INSERT OR IGNORE INTO tasks (${INSERTED.join(", ")}) VALUES (${INSERTED.map(() => "?").join(", ")})`;
-const INSERT_OVER = `UPDATE OR IGNORE tasks SET ${INSERTED.map((column) => `${column} = ?`).join(", ")}
+const INSERT_OVER = `UPDATE OR IGNORE tasks SET ${assigned(INSERTED)}
   WHERE id = ? AND state = ? AND finalized_at = ? AND lane IS NULL AND lease_until IS NULL`;
-const UPDATE = updateOf(CHANGING);
-const UPDATE_ALL = updateOf([...CHANGING, ...RECORD]);
+const UPDATE = `UPDATE tasks SET ${assigned(CHANGING)} WHERE id = ?`;
+const UPDATE_ALL = `UPDATE tasks SET ${assigned([...CHANGING, ...RECORD])} WHERE id = ?`;
 const END = "id, state, finalized_at, lane, lease_until";
 const OLDEST = "FROM tasks WHERE id > ? AND id < ? ORDER BY id LIMIT ?";
 const NO_CALL = `'{"url":"","method":"","headers":{},"body":null,"bodyEncoding":"utf8","timeoutMs":null,"maxRedirects":0,"retry":null,"labels":[],"metadata":{},"idempotencyKey":null,"traceparent":null}'`;
@@ -71,10 +71,7 @@ export class Rows {
 
   /** Inserts a task. False, and nothing done, where its id (a repeated submit) or its key is there already. */
   insert(task: Task, key: TaskKey | null): boolean {
-    const { rowsWritten } = this.#sql.exec(INSERT, ...insertedColumns(task, key));
-    if (rowsWritten === 0) return false;
-    this.#putBodies(task);
-    return true;
+    return this.#insertBy(INSERT, task, key);
   }
 
   /**
@@ -82,17 +79,7 @@ export class Rows {
    * there as it was found, or the id or the key of the new one is.
    */
   insertOver(old: Spare, task: Task, key: TaskKey | null): boolean {
-    const { id, state, finalizedAt } = old;
-    const { rowsWritten } = this.#sql.exec(
-      INSERT_OVER,
-      ...insertedColumns(task, key),
-      id,
-      state,
-      finalizedAt,
-    );
-    if (rowsWritten === 0) return false;
-    this.#putBodies(task);
-    return true;
+    return this.#insertBy(INSERT_OVER, task, key, old.id, old.state, old.finalizedAt);
   }
 
   /** Writes what a transition changed. `before` is the row as it was read. */
@@ -249,10 +236,13 @@ export class Rows {
     }
   }
 
-  #putBodies(task: Task): void {
+  #insertBy(statement: string, task: Task, key: TaskKey | null, ...where: SqlValue[]): boolean {
+    const { rowsWritten } = this.#sql.exec(statement, ...insertedColumns(task, key), ...where);
+    if (rowsWritten === 0) return false;
     // The row of an ended round reads its task's own.
     if (isApart(task.call.body) && isTaskRow(task.id)) this.#putBody(task.id, "request", task.call.body);
     this.#putResponse(task, null);
+    return true;
   }
 
   #putResponse(task: Task, before: Task | null): void {
@@ -275,8 +265,8 @@ function insertedColumns(task: Task, key: TaskKey | null): SqlValue[] {
   return [...columns, key?.idempotencyKey ?? null, key?.requestHash ?? null];
 }
 
-function updateOf(columns: readonly string[]): string {
-  return `UPDATE tasks SET ${columns.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`;
+function assigned(columns: readonly string[]): string {
+  return columns.map((column) => `${column} = ?`).join(", ");
 }
 
 /** SQL for a JSON column where it can be read and is of this type (as `value`, by default itself), else for `otherwise`. */

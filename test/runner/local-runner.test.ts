@@ -7,6 +7,7 @@ import type {
   SubmitResult,
 } from "../../src/core/messages.ts";
 import { LocalRunner } from "../../src/runner/local-runner.ts";
+import { buildGrant } from "../support/build-grant.ts";
 
 const ACCEPTED: SettleAnswer = { status: "accepted", callback: null, next: [] };
 const TARGET = "https://api.example.com/";
@@ -265,19 +266,4 @@ function submitted(grant: Grant | null): SubmitResult {
     duplicate: false,
   };
   return { ok: true, task, grant };
-}
-
-function buildGrant({ url = TARGET, ...rest }: Partial<Grant> & { url?: string } = {}): Grant {
-  return {
-    kind: "attempt",
-    shard: "default-0",
-    id: "tsk_1",
-    round: 1,
-    number: 1,
-    lease: 1,
-    leaseUntil: 30_000,
-    leaseMs: 30_000,
-    request: { url, method: "POST", headers: {}, body: null, timeoutMs: 20_000, maxRedirects: 0, sign: null },
-    ...rest,
-  };
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Grant, SettleAnswer, SettleMessage } from "../../src/core/messages.ts";
 import { type RunPorts, runChain, runGrant, settleUntilAnswered } from "../../src/runner/run-grant.ts";
+import { buildGrant as buildAnyGrant, type GrantOverrides } from "../support/build-grant.ts";
 
 const ACCEPTED: SettleAnswer = { status: "accepted", callback: null, next: [] };
 
@@ -248,20 +249,6 @@ function fakeWorld(
   };
 }
 
-function buildGrant({
-  url = "https://api.example.com/",
-  ...rest
-}: Partial<Grant> & { url?: string } = {}): Grant {
-  return {
-    kind: "attempt",
-    shard: "default-0",
-    id: "tsk_1",
-    round: 1,
-    number: 1,
-    lease: 7,
-    leaseUntil: 30_000,
-    leaseMs: 30_000,
-    request: { url, method: "POST", headers: {}, body: null, timeoutMs: 20_000, maxRedirects: 0, sign: null },
-    ...rest,
-  };
+function buildGrant(overrides: GrantOverrides = {}): Grant {
+  return buildAnyGrant({ lease: 7, ...overrides });
 }

@@ -50,8 +50,17 @@ export function checkCallback(
       : []),
     ...(url === undefined ? [] : checkUrl(url, "callback.url", rules)),
     ...(headers === undefined ? [] : checkHeaders(headers, "callback.headers").issues),
+    ...(queue === null && url === undefined ? checkReceiver(headers) : []),
     ...(retry === undefined ? [] : checkPolicy(retry, "callback.retry", inherited)),
   ];
+}
+
+/** A queue's headers go to the queue's own URL only: without one they would go nowhere. */
+function checkReceiver(headers: Record<string, string> = {}): ProblemIssue[] {
+  const count = Object.keys(headers).length;
+  if (count === 0) return [];
+  const message = `expected callback.url beside them: a queue's headers go to its own URL only; got ${count} and no URL`;
+  return [{ path: "callback.headers", message }];
 }
 
 function checkUrl(url: string, path: string, rules: AddressRules): ProblemIssue[] {

@@ -95,7 +95,7 @@ export const CallbackSettings = z.strictObject({
   url: z.string().max(MAX_URL_LENGTH).optional(),
   on: z.array(CallbackEvent).min(1).max(3).optional(),
   timeout: duration(1, MAX_TIMEOUT_MS).optional(),
-  headers: Headers.optional(),
+  headers: Headers.optional().meta({ description: "A queue's go to the queue's own URL only" }),
   retry: CallbackRetryPolicy.optional(),
 });
 export type CallbackSettings = z.infer<typeof CallbackSettings>;

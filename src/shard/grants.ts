@@ -1,6 +1,6 @@
 import { callbackBody, messageId } from "../callback/payload.ts";
 import { attemptRequest, callbackRequest, probeRequest } from "../core/call-request.ts";
-import { DEFAULT_CALLBACK_TIMEOUT_MS } from "../core/callback-settings.ts";
+import { callbackHeaders, DEFAULT_CALLBACK_TIMEOUT_MS } from "../core/callback-settings.ts";
 import { deliver } from "../core/deliver.ts";
 import type { CallRequest, Grant } from "../core/messages.ts";
 import { isEventId, ownerId } from "../core/row-id.ts";
@@ -115,12 +115,13 @@ function attemptCall(ctx: ShardContext, task: Task): CallRequest {
 
 /** The signed message; its URL was settled when the round ended, all else is as set now. */
 function deliveryCall(ctx: ShardContext, task: Task): CallRequest {
-  const { secrets, previousSecretUntil, name } = ctx.queue;
+  const { secrets, previousSecretUntil, name, settings } = ctx.queue;
   const rotating = previousSecretUntil !== null && ctx.now() < previousSecretUntil;
   const id = ownerId(task.id);
+  const url = task.callback?.url ?? "";
   return callbackRequest({
-    url: task.callback?.url ?? "",
-    headers: ctx.callbackOf(task)?.headers ?? {},
+    url,
+    headers: callbackHeaders(task.call.callback, settings.callback, url),
     body: isEventId(task.id) ? (task.call.body ?? "") : callbackBody({ ...task, id }, name, ctx.now()),
     messageId: messageId(id, task.round),
     secrets: rotating ? secrets : secrets.slice(0, 1),

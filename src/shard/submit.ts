@@ -1,3 +1,4 @@
+import { boundCallback } from "../core/callback-settings.ts";
 import type { NewTask, Refusal, SubmitResult } from "../core/messages.ts";
 import { taskFrom } from "../core/new-task.ts";
 import type { Task } from "../core/task.ts";
@@ -124,7 +125,10 @@ function isDue(ctx: ShardContext, { runAt, delayMs }: NewTask): boolean {
 
 function newTask(ctx: ShardContext, request: NewTask): Task {
   const { maxAgeMs } = ctx.policyOf(request);
-  return taskFrom(request, maxAgeMs, ctx.now());
+  const callback = boundCallback(request.call.callback, ctx.queue.settings.callback);
+  const isBound = callback === request.call.callback;
+  const call = isBound ? request.call : { ...request.call, callback };
+  return taskFrom({ ...request, call }, maxAgeMs, ctx.now());
 }
 
 function keyOf(request: NewTask): TaskKey | null {

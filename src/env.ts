@@ -22,6 +22,11 @@ export interface Env {
   REDRIVE_SIGNING_SECRET?: string;
   /** Where calls are made. `shard`: the short ones in the shards' objects, for plain workerd only; else at the edge. */
   REDRIVE_CALLS?: string;
+  /**
+   * Standalone: how many files and sockets the process may have open at a time, a whole number. Whoever opens
+   * connections leaves room for the API's own and for storage. Missing: no limit is known, as on Cloudflare.
+   */
+  REDRIVE_OPEN_FILES?: string;
   /** `on`: the sandbox is served. */
   REDRIVE_SANDBOX?: string;
   /** Comma list of `loopback` and `private`: what targets may be beyond public addresses. */

@@ -3,13 +3,14 @@ import { isLoopback, type Settings } from "./settings.ts";
 
 /** What `npm start` prints once the server listens; its first command works when pasted into a shell. */
 export function banner(
-  server: Pick<RunningServer, "url" | "apiKey" | "signingSecret">,
+  server: Pick<RunningServer, "url" | "apiKey" | "signingSecret" | "openFiles">,
   settings: Settings,
 ): string {
   return `Redrive listens on ${server.url}
   API key         ${server.apiKey}
   signing secret  ${server.signingSecret}
   data folder     ${settings.dataDir}
+  open files      ${server.openFiles ?? "no limit"}
   API reference   ${localUrl(server.url)}/docs
 
 ${hasLocalSandbox(settings) ? sandboxExample(server) : publicExample(server)}

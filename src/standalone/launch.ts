@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { bundle, DEFAULT_ENTRY } from "./bundle.ts";
 import { BUNDLE_PATH, configText, HTTP_SOCKET, OBJECTS_DIR, readCompatibility } from "./config.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
+import { openFilesLimit } from "./open-files.ts";
 import { loadSecrets, type ServerSecrets } from "./secrets.ts";
 import { hostAndPort, isLoopback, type Settings } from "./settings.ts";
 import { StartError } from "./start-error.ts";
@@ -19,6 +20,8 @@ export interface RunningServer extends ServerSecrets {
   url: string;
   /** workerd's. */
   pid: number;
+  /** How many files workerd may have open at a time; null: no limit is known. */
+  openFiles: number | null;
   /** Rejects with a StartError that says why where workerd ends unasked; resolves after `stop`. */
   ended: Promise<void>;
   /** Ends workerd, within 10 s or by force, and frees the data folder. */
@@ -43,7 +46,8 @@ export async function launch(settings: Settings, isQuiet = false): Promise<Runni
 async function launchLocked(settings: Settings, lock: FolderLock, isQuiet: boolean): Promise<RunningServer> {
   const { dataDir, host } = settings;
   const secrets = await loadSecrets(settings);
-  const environment = environmentOf(settings, secrets);
+  const openFiles = openFilesLimit();
+  const environment = environmentOf(settings, secrets, openFiles);
   await bundle(settings.entry ?? DEFAULT_ENTRY, join(dataDir, BUNDLE_PATH));
   await writeConfig(settings, Object.keys(environment));
   const lockFd = lock.workerdFd;
@@ -53,7 +57,7 @@ async function launchLocked(settings: Settings, lock: FolderLock, isQuiet: boole
     if (port === null) throw notStarted(settings, await workerd.exited);
     const url = `http://${hostAndPort(host, port)}`;
     lock.note({ pid: workerd.pid, url });
-    return { ...secrets, url, pid: workerd.pid, ...lifeOf(workerd, lock) };
+    return { ...secrets, url, openFiles, pid: workerd.pid, ...lifeOf(workerd, lock) };
   } catch (error) {
     await stopped(workerd);
     throw error;
@@ -106,11 +110,16 @@ async function writeConfig(settings: Settings, variables: string[]): Promise<voi
 }
 
 /** The Worker's settings; while only this machine can submit tasks, they may call it. */
-function environmentOf(settings: Settings, secrets: ServerSecrets): Record<string, string> {
+function environmentOf(
+  settings: Settings,
+  secrets: ServerSecrets,
+  openFiles: number | null,
+): Record<string, string> {
   return {
     REDRIVE_API_KEY: secrets.apiKey,
     REDRIVE_SIGNING_SECRET: secrets.signingSecret,
     REDRIVE_CALLS: settings.calls,
+    ...(openFiles !== null && { REDRIVE_OPEN_FILES: String(openFiles) }),
     ...(settings.sandbox && { REDRIVE_SANDBOX: "on" }),
     ...(isLoopback(settings.host) && { REDRIVE_ALLOW_TARGETS: "loopback" }),
   };

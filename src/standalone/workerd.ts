@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { z } from "zod";
 import { HTTP_SOCKET } from "./config.ts";
+import { RAISE_OPEN_FILES } from "./open-files.ts";
 import { StartError } from "./start-error.ts";
 
 /** What is kept of workerd's last words. */
@@ -44,11 +45,13 @@ export interface WorkerdOptions {
 
 /**
  * Starts workerd in a session of its own, so that Ctrl-C reaches only the launcher, which then ends it in
- * good order; and a guardian that ends it where the launcher dies without doing so.
+ * good order, with as many open files as the system allows; and a guardian that ends it where the launcher dies
+ * without doing so.
  * Throws a StartError where the binary is not installed.
  */
 export function spawnWorkerd(options: WorkerdOptions): Workerd {
-  const child = spawn(workerdPath(), ["serve", options.configPath, `--control-fd=${CONTROL_FD}`], {
+  const command = [workerdPath(), "serve", options.configPath, `--control-fd=${CONTROL_FD}`];
+  const child = spawn("sh", ["-c", `${RAISE_OPEN_FILES}; exec "$@"`, "redrive-workerd", ...command], {
     cwd: options.dataDir,
     env: options.environment,
     detached: true,

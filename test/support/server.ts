@@ -14,6 +14,8 @@ export interface StartOptions {
   env?: Record<string, string>;
   /** The entry module to serve in place of `src/index.ts`. */
   build?: string;
+  /** The limits of open files that it is started with; the system's where left out. */
+  openFiles?: { soft: number; hard: number };
 }
 
 /** The real server in processes of its own: a launcher and workerd. */
@@ -51,7 +53,7 @@ export async function startServer(options: StartOptions = {}): Promise<TestServe
 
 /** Runs `npm start`'s program to its end, for starts that must fail. */
 export async function runMain(env: Record<string, string>, args: string[] = []): Promise<FinishedRun> {
-  return (await spawnMain(env, args)).finished;
+  return spawnMain(env, [process.execPath, MAIN, ...args]).finished;
 }
 
 /** How a run of the program ended. */
@@ -68,7 +70,7 @@ async function startOn(dataDir: string, isTemporary: boolean, options: StartOpti
     ...(options.build !== undefined && { REDRIVE_ENTRY: options.build }),
     ...options.env,
   };
-  const run = spawnMain(env, []);
+  const run = spawnMain(env, [...limiting(options), process.execPath, MAIN]);
   const stdout = await run.stdoutWith("Ctrl-C stops it.");
   const note = JSON.parse(await readFile(join(dataDir, "server.json"), "utf8")) as {
     pid: number;
@@ -98,8 +100,15 @@ async function startOn(dataDir: string, isTemporary: boolean, options: StartOpti
   };
 }
 
-function spawnMain(env: Record<string, string>, args: string[]) {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+/** The start of a command that runs the rest of it under other limits. */
+function limiting({ openFiles }: StartOptions): string[] {
+  if (openFiles === undefined) return [];
+  const { soft, hard } = openFiles;
+  return ["sh", "-c", `ulimit -S -n ${soft} && ulimit -H -n ${hard} && exec "$@"`, "sh"];
+}
+
+function spawnMain(env: Record<string, string>, [program = "", ...args]: string[]) {
+  const child = spawn(program, args, {
     env: { PATH: process.env.PATH, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

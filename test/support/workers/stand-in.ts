@@ -22,6 +22,7 @@ interface Env {
   REDRIVE_API_KEY?: string;
   REDRIVE_SANDBOX?: string;
   REDRIVE_ALLOW_TARGETS?: string;
+  REDRIVE_OPEN_FILES?: string;
 }
 
 export default {
@@ -33,11 +34,16 @@ export default {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === "/slow") return answerLate(Number(searchParams.get("ms")), env);
     if (pathname === "/fetch") return tryFetch(searchParams.get("url") ?? "");
-    const { REDRIVE_API_KEY, REDRIVE_SANDBOX, REDRIVE_ALLOW_TARGETS } = env;
-    const count = await env.SHARD.getByName("one").count();
-    return Response.json({ count, REDRIVE_API_KEY, REDRIVE_SANDBOX, REDRIVE_ALLOW_TARGETS });
+    const { SHARD, ...told } = env;
+    const count = await SHARD.getByName("one").count();
+    return Response.json({ count, ...textsOf(told) });
   },
 };
+
+/** The bindings that are texts. */
+function textsOf(env: object): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => typeof value === "string"));
+}
 
 function answerLate(ms: number, env: Env): Response {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();

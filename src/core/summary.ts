@@ -1,5 +1,6 @@
 import type { WaitingOn } from "../schema/task.ts";
 import type { Breaker } from "./breaker.ts";
+import { targetOfUrl } from "./lane.ts";
 import type { Attempt, Task } from "./task.ts";
 import { attemptsInRound } from "./task.ts";
 import type { ShutGate } from "./waiting.ts";
@@ -32,7 +33,7 @@ export function summarize(
     case "retrying":
       return `${failed}${next(task, waits, now)}`;
     case "held":
-      return `${failed}Held until ${heldUntil(task)}; it fails in ${span(task.expiresAt - now)} if that does not come.`;
+      return `${failed}Held until ${heldUntil(task)}; it fails in ${span(task.expiresAt - now)} if that does not come.${heldBack(task, gate, now)}`;
     case "succeeded":
       return `Succeeded at attempt ${attemptsInRound(task)} of ${maxAttempts}${last?.status ? ` with ${last.status}` : ""}.${delivery(task)}`;
     case "failed":
@@ -67,12 +68,14 @@ function next(task: Task, { on, gate }: Waits, now: number): string {
   }
 }
 
-function shutBy(
-  on: "breaker" | "budget" | "concurrency" | "rate",
-  target: string,
-  gate: ShutGate | null,
-  now: number,
-): string {
+/** What of a target or its queue may keep it from being called. */
+type ShutBy = Extract<WaitingOn, "breaker" | "budget" | "concurrency" | "rate">;
+
+function isShut(on: WaitingOn): on is ShutBy {
+  return on === "breaker" || on === "budget" || on === "concurrency" || on === "rate";
+}
+
+function shutBy(on: ShutBy, target: string, gate: ShutGate | null, now: number): string {
   const again = gate?.until == null ? "" : ` in ${span(gate.until - now)}`;
   switch (on) {
     case "breaker":
@@ -115,6 +118,13 @@ function heldUntil(task: Task): string {
   return task.until === null || task.until === "signal"
     ? "it is resumed"
     : `${task.until.probe.url} is ready`;
+}
+
+/** What is in the way of the poll that a held task waits for. */
+function heldBack({ until }: Task, gate: ShutGate | null, now: number): string {
+  if (until === null || until === "signal" || gate === null || !isShut(gate.why)) return "";
+  const because = shutBy(gate.why, targetOfUrl(until.probe.url), gate, now);
+  return ` Its poll is held back: ${because.charAt(0).toLowerCase()}${because.slice(1)}.`;
 }
 
 function why(task: Task): string {

@@ -8,7 +8,7 @@ export interface ShardSituation {
   paused: boolean;
   /** False where every slot of the shard, or of the task's lane, is taken. */
   slotFree: boolean;
-  /** What keeps the task's target from being called; absent: nothing does. */
+  /** What keeps the task's target from being called, or of a held task that of its probe; absent: nothing does. */
   gate?: ShutGate | undefined;
 }
 

@@ -3,6 +3,7 @@ import { chooseProbe, type ParkedTask } from "../core/park.ts";
 import type { SqlRow } from "../core/sql-port.ts";
 import { attemptsInRound, isFinal } from "../core/task.ts";
 import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS } from "./claim.ts";
+import { claimPoll } from "./claim-polls.ts";
 import type { ShardContext } from "./context.ts";
 import { lanesOf } from "./gate.ts";
 import { deliveryTimeout } from "./grants.ts";
@@ -20,14 +21,17 @@ export interface Candidate extends ParkedTask {
   timeoutMs: number;
 }
 
-/** Makes the calls that are leased as probes of half-open breakers: a parked row's, or the readiness URL's. */
-export function claimBreakerProbes(ctx: ShardContext, eachRow: EachRow): Claimed[] {
+/**
+ * Makes the calls that are leased as probes of half-open breakers: the readiness URL's, a parked row's, or a poll's.
+ * `taken` is how many slots this turn has given away already.
+ */
+export function claimBreakerProbes(ctx: ShardContext, eachRow: EachRow, taken: number): Claimed[] {
   const claimed: Claimed[] = [];
   for (const target of ctx.targets.leased()) {
     const { breaker } = target.local;
     const lease = breaker.state === "half_open" ? (breaker.probe?.lease ?? null) : null;
     if (lease === null) continue;
-    const made = claimProbe(ctx, target, ctx.freeSlots > claimed.length, eachRow);
+    const made = claimProbe(ctx, target, taken + claimed.length, eachRow);
     if (made === "later") continue;
     if (made === null) eachRow(target.key, (tx) => ctx.targets.probeEnded(tx, target.key, lease, null));
     else claimed.push({ ...made, flight: { ...made.flight, probe: lease } });
@@ -45,7 +49,12 @@ export function probeCandidate(ctx: ShardContext, key: string): Candidate | null
 /** True where rows that call the target may be due, and only its breaker can be in their way. */
 export function hasParked(ctx: ShardContext, key: string): boolean {
   const now = ctx.now();
-  return goingLanes(ctx, key).some((lane) => ctx.lanes.isReady(lane, now));
+  return goingLanes(ctx, key).some((lane) => ctx.lanes.isReady(lane, now)) || pollsWait(ctx, key);
+}
+
+/** True where polls may be due that only the target's breaker can be in the way of. */
+export function pollsWait(ctx: ShardContext, key: string): boolean {
+  return !ctx.queue.paused && ctx.pollLanes.isReady(key, ctx.now());
 }
 
 /** As `hasParked`, as the rows say: memory knows only since when a lane's first row may be due, and learns. */
@@ -54,6 +63,7 @@ export function surelyHasParked(ctx: ShardContext, key: string): boolean {
   for (const lane of goingLanes(ctx, key)) {
     if (ctx.lanes.isReady(lane, now)) ctx.lanes.correct(lane, ctx.laneRows.firstDueAt(lane), now);
   }
+  if (pollsWait(ctx, key)) ctx.pollLanes.correct(key, ctx.polls.firstDueAt(key), now);
   return hasParked(ctx, key);
 }
 
@@ -61,14 +71,14 @@ export function surelyHasParked(ctx: ShardContext, key: string): boolean {
 function claimProbe(
   ctx: ShardContext,
   target: Target,
-  slotFree: boolean,
+  taken: number,
   eachRow: EachRow,
 ): Claimed | "later" | null {
   if (target.heldUntil > ctx.now() || !hasParked(ctx, target.key)) return null;
+  if (ctx.freeSlots <= taken || ctx.rate.room(taken + 1) <= taken) return "later";
   const readiness = readinessOf(ctx, target.key);
   if (readiness !== null) return claimReadiness(ctx, target, readiness, eachRow);
-  if (!slotFree || ctx.rate.room(1) === 0) return "later";
-  return claimCandidate(ctx, target.key, eachRow);
+  return claimCandidate(ctx, target.key, eachRow) ?? claimAnyPoll(ctx, target.key, eachRow);
 }
 
 /** Claims the row that should be the probe; where it ends instead, or its work fails, the next one. */
@@ -87,6 +97,19 @@ function claimCandidate(ctx: ShardContext, key: string, eachRow: EachRow): Claim
     }
     candidates = candidates.filter((other) => other !== candidate);
   }
+}
+
+/** Nothing but polls waits for the target: one that is due is the probe. */
+function claimAnyPoll(ctx: ShardContext, key: string, eachRow: EachRow): Claimed | null {
+  if (ctx.queue.paused) return null;
+  for (const url of ctx.polls.due(key, ctx.now(), SAMPLE)) {
+    const claimed = claimPoll(ctx, url, eachRow);
+    if (claimed === null || claimed === "failed") continue;
+    eachRow(url, (tx) => ctx.targets.probing(tx, key, url));
+    ctx.pollLanes.correct(key, ctx.polls.firstDueAt(key), ctx.now());
+    return claimed;
+  }
+  return null;
 }
 
 function candidatesFor(ctx: ShardContext, key: string): Candidate[] {

@@ -2,8 +2,8 @@ import { reportAt, reportOf } from "../core/local-breaker.ts";
 import type { BreakerPort, BreakerSync, TargetSummary } from "../core/messages.ts";
 import { MinHeap, pushLive } from "../core/min-heap.ts";
 import { breakerName } from "../core/queue-shards.ts";
-import { SECOND_MS } from "../schema/limits.ts";
-import { hasParked, probeCandidate, surelyHasParked } from "./breaker-probe.ts";
+import { MINUTE_MS, SECOND_MS } from "../schema/limits.ts";
+import { hasParked, pollsWait, probeCandidate, surelyHasParked } from "./breaker-probe.ts";
 import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
 import { tellGone } from "./events.ts";
 import { lanesOf } from "./gate.ts";
@@ -24,6 +24,10 @@ const MOST_TRIES = 8;
 const ASK_HALF_OPEN_MS = 4 * SECOND_MS;
 /** A question, or a lease given back, comes at least so long after the last talk: no answer can make a loop. */
 const PAUSE_MS = 250;
+/** Where nothing but polls of held tasks waits: any other shard's task is the better probe. */
+const COST_OF_POLL = { attemptsUsed: Number.MAX_SAFE_INTEGER, attemptsLeft: 1 };
+/** The longest timeout of a poll. */
+const LONGEST_POLL_MS = MINUTE_MS;
 /** Talks remembered; beyond, those that hold nothing back any more are forgotten. */
 const MOST_TALKS = 10_000;
 
@@ -203,7 +207,9 @@ export class BreakerSyncs {
     const candidate = waits && readinessOf(ctx, key) === null ? probeCandidate(ctx, key) : null;
     const budgetLeft = retriesLeft(target, ctx.queue, ctx.now());
     const tasks = waits ? ctx.laneRows.countWaiting(lanesOf(key), MOST_PARKED) : 0;
-    const mayProbe = tasks > 0 && target.heldUntil <= ctx.now();
+    const polls = waits && tasks === 0 && pollsWait(ctx, key);
+    const mayProbe = (tasks > 0 || polls) && target.heldUntil <= ctx.now();
+    const probe = polls && readinessOf(ctx, key) === null ? COST_OF_POLL : candidate && costOf(candidate);
     return {
       key,
       shard: ctx.name,
@@ -211,8 +217,8 @@ export class BreakerSyncs {
       queueRef: ref,
       settings: settings.breaker,
       report: local.own.reach.seq === local.ackedSeq ? null : reportOf(local),
-      parked: tasks === 0 ? null : { tasks, probe: candidate && costOf(candidate) },
-      wantLeaseMs: mayProbe ? this.#leaseMs(target, candidate?.timeoutMs) : null,
+      parked: tasks === 0 && !polls ? null : { tasks: Math.max(1, tasks), probe },
+      wantLeaseMs: mayProbe ? this.#leaseMs(target, polls ? LONGEST_POLL_MS : candidate?.timeoutMs) : null,
       probed: ctx.targets.probed.get(key) ?? null,
       load: {
         limit: this.#limitOf(target),

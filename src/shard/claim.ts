@@ -30,15 +30,16 @@ export type EachRow = <T>(id: string, work: (tx: Tx) => T) => T | "failed";
 
 /**
  * Claims what is due, as far as slots are free: round-robin over the lanes, within a lane by priority, then due
- * time. Each row is admitted in a transaction of its own, so one that cannot be read stops no other.
+ * time. Each row is admitted in a transaction of its own, so one that cannot be read stops no other. `before` is what
+ * this turn has claimed already.
  */
-export function claimDue(ctx: ShardContext, eachRow: EachRow): Claimed[] {
+export function claimDue(ctx: ShardContext, eachRow: EachRow, before: readonly Claimed[]): Claimed[] {
   const claimed: Claimed[] = [];
   expireHeld(ctx, eachRow);
-  claimed.push(...claimBreakerProbes(ctx, eachRow));
+  claimed.push(...claimBreakerProbes(ctx, eachRow, before.length));
   // A lane's time is a lower bound, so a pass may find nothing in it; the next pass goes to other lanes.
   for (let pass = 0; pass < 4; pass++) {
-    const plan = planNow(ctx, claimed);
+    const plan = planNow(ctx, [...before, ...claimed]);
     if (plan.size === 0) break;
     for (const [lane, count] of plan) claimed.push(...claimLane(ctx, lane, count, eachRow));
   }
@@ -66,7 +67,7 @@ function planNow(ctx: ShardContext, claimed: readonly Claimed[]): Map<string, nu
 }
 
 /** What is claimed for each target. */
-function pendingOf(claimed: readonly Claimed[]): Map<string, Pending> {
+export function pendingOf(claimed: readonly Claimed[]): Map<string, Pending> {
   const pending = new Map<string, Pending>();
   for (const { flight } of claimed) {
     const key = targetOfLane(flight.lane);
@@ -77,12 +78,12 @@ function pendingOf(claimed: readonly Claimed[]): Map<string, Pending> {
 }
 
 /** A plan cut to what the queue's rate lets go; deliveries of callbacks do not count. */
-function withinRate(
+export function withinRate(
   ctx: ShardContext,
   plan: Map<string, number>,
   claimed: readonly Claimed[],
 ): Map<string, number> {
-  const taken = claimed.filter(({ grant }) => grant.kind === "attempt").length;
+  const taken = claimed.filter(({ grant }) => grant.kind !== "callback").length;
   const planned = [...plan.values()].reduce((sum, count) => sum + count, 0);
   let left = Math.max(0, ctx.rate.room(taken + planned) - taken);
   for (const [lane, count] of plan) {

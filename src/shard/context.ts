@@ -7,11 +7,12 @@ import type { SqlPort } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
 import type { TransitionContext } from "../core/transition.ts";
 import type { TaskState } from "../schema/task.ts";
-import { Flights, PROBE_LANE } from "./flights.ts";
+import { Flights } from "./flights.ts";
 import { type Gate, gateOf } from "./gate.ts";
 import type { Tx } from "./group-commit.ts";
 import { LaneRows } from "./lane-rows.ts";
 import { Lanes } from "./lanes.ts";
+import { PollRows } from "./poll-rows.ts";
 import { QueueRate } from "./queue-rate.ts";
 import { Rows, type TaskKey } from "./rows.ts";
 import { Spares } from "./spares.ts";
@@ -30,6 +31,9 @@ export class ShardContext {
   readonly laneRows: LaneRows;
   readonly flights: Flights;
   readonly lanes = new Lanes();
+  readonly polls: PollRows;
+  /** The lines in which polls wait for their targets, apart from those of tasks: what is held never stands before what is not. */
+  readonly pollLanes = new Lanes();
   readonly targets: Targets;
   readonly rate: QueueRate;
   readonly counts: TaskCounts;
@@ -47,8 +51,8 @@ export class ShardContext {
   storedPruneAt: number | null = null;
   /** When the next pass of pruning may begin: one reads every row. */
   pruneNotBefore = 0;
-  /** When the next readiness probe is due; null: none waits. */
-  probeAt: number | null = null;
+  /** Attempts let go since the last poll. */
+  attemptsSincePoll = 0;
   /** When the queue's operators were told last that it is stalled; 0: never. */
   stalledToldAt = 0;
   /** Lines for the log, written after the commit. */
@@ -61,6 +65,7 @@ export class ShardContext {
     this.rows = new Rows(sql);
     this.counts = new TaskCounts(this.rows);
     this.laneRows = new LaneRows(sql);
+    this.polls = new PollRows(sql);
     this.flights = new Flights(sql);
     this.now = clock.now;
     this.random = clock.random;
@@ -80,9 +85,9 @@ export class ShardContext {
     return shareOf(this.queue.settings.concurrency, this.queue.shards, this.index);
   }
 
-  /** Slots that are free now; probes take none. */
+  /** Slots that are free now. */
   get freeSlots(): number {
-    return Math.max(0, this.capacity - (this.flights.size - this.flights.inLane(PROBE_LANE)));
+    return Math.max(0, this.capacity - this.flights.size);
   }
 
   /** The most slots that one lane may hold while another waits. */
@@ -107,14 +112,20 @@ export class ShardContext {
       if (lane === HELD_LANE || (this.queue.paused && !isCallbackLane(lane))) continue;
       const gate = gateOf(this, lane);
       if (gate.room > 0) lanes.push({ lane, gate });
-      else if (gate.parks) this.#park(lane, gate);
+      else if (gate.parks) this.park(this.lanes, lane, gate);
     }
     return lanes;
   }
 
-  #park(lane: string, { why, until }: Gate): void {
+  /** True where a task or a poll may be due now. */
+  hasDue(now: number): boolean {
+    return this.lanes.hasDue(now) || this.pollLanes.hasDue(now);
+  }
+
+  /** Takes a lane whose target may not be called out of turn until it may. */
+  park(lanes: Lanes, lane: string, { why, until }: Gate): void {
     // A breaker opens by what its shard hears, a Retry-After by time alone.
-    this.lanes.park(lane, why === "breaker" ? null : until);
+    lanes.park(lane, why === "breaker" ? null : until);
     if (why === "breaker") this.targets.noteParked(targetOfLane(lane));
   }
 
@@ -190,11 +201,6 @@ export class ShardContext {
     if (this.pruneAt === null || pruneAt < this.pruneAt) this.pruneAt = pruneAt;
   }
 
-  /** A probe is due at this instant. */
-  noteProbe(at: number): void {
-    if (this.probeAt === null || at < this.probeAt) this.probeAt = at;
-  }
-
   retentionOf(state: TaskState): number {
     const { retention } = this.queue.settings;
     return state === "succeeded" ? retention.succeeded : retention.failed;
@@ -202,9 +208,14 @@ export class ShardContext {
 
   /** Claims were rolled back: what memory took note of for them is read again. */
   forgetClaims(): void {
-    for (const lane of this.laneRows.lanes()) this.lanes.note(lane, 0);
-    this.probeAt = this.now();
+    this.noteLanes();
     this.counts.forget();
+  }
+
+  /** Something waits in these lanes, by what the rows say. */
+  noteLanes(): void {
+    for (const lane of this.laneRows.lanes()) this.lanes.note(lane, 0);
+    for (const lane of this.polls.lanes()) this.pollLanes.note(lane, 0);
   }
 
   log(event: string, fields: Record<string, unknown>): void {

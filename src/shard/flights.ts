@@ -3,9 +3,6 @@ import type { SqlPort } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
 import { isApart } from "./row-codec.ts";
 
-/** The lane of probes' leases, which take no slot. */
-export const PROBE_LANE = "";
-
 /** A lease in flight. */
 export interface Flight {
   id: string;
@@ -34,6 +31,8 @@ export class Flights {
   readonly #byId = new Map<string, Flight>();
   readonly #perLane = new Map<string, number>();
   readonly #retries = new Map<string, number>();
+  readonly #probes = new Map<string, number>();
+  #allProbes = 0;
   readonly #perRunner = new Map<number, number>();
   /** Ids still in flight of each `flights` row. */
   readonly #perSeq = new Map<number, number>();
@@ -60,6 +59,16 @@ export class Flights {
   /** Retries of a target that are in flight. */
   retriesOf(target: string): number {
     return this.#retries.get(target) ?? 0;
+  }
+
+  /** Polls and readiness calls of a target that are in flight. */
+  probesOf(target: string): number {
+    return this.#probes.get(target) ?? 0;
+  }
+
+  /** All of them. */
+  get probes(): number {
+    return this.#allProbes;
   }
 
   #onRunner(runner: number): number {
@@ -159,6 +168,10 @@ export class Flights {
   #count(flight: Flight, by: 1 | -1): void {
     add(this.#perLane, flight.lane, by);
     if (flight.retry) add(this.#retries, flight.lane, by);
+    if (flight.kind === "probe") {
+      add(this.#probes, flight.lane, by);
+      this.#allProbes += by;
+    }
     if (flight.runner !== null) add(this.#perRunner, flight.runner, by);
   }
 

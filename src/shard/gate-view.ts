@@ -1,3 +1,4 @@
+import { targetOfLane } from "../core/lane.ts";
 import { isFinal, type Task } from "../core/task.ts";
 import type { ViewContext } from "../core/view.ts";
 import type { ShardSituation } from "../core/waiting.ts";
@@ -12,19 +13,27 @@ export function viewContext(ctx: ShardContext, task: Task): ViewContext {
 
 /** What of the shard bears on why a task waits. */
 export function situationOf(ctx: ShardContext, task: Task): ShardSituation {
-  const gate = task.state === "held" || isFinal(task.state) ? null : shutGate(ctx, task);
+  const gate = isFinal(task.state) ? null : shutGate(ctx, task);
   return { now: ctx.now(), paused: ctx.queue.paused, slotFree: ctx.freeSlots > 0, ...(gate && { gate }) };
 }
 
-/** What keeps a due task's target from being called; null: nothing does. */
+/** What keeps a due task's target, or that of a held task's probe, from being called; null: nothing does. */
 function shutGate(ctx: ShardContext, task: Task): ShardSituation["gate"] | null {
   const now = ctx.now();
-  if (task.lane === null || task.dueAt > now) return null;
-  const { why, until } = gateOf(ctx, task.lane);
+  const lane = task.state === "held" ? duePollOf(ctx, task) : task.lane;
+  if (lane === null || (task.state !== "held" && task.dueAt > now)) return null;
+  const { why, until } = gateOf(ctx, lane);
   if (why !== null) {
-    const { breaker } = ctx.targets.get(task.target).local;
+    const { breaker } = ctx.targets.get(targetOfLane(lane)).local;
     return { why, until, breaker: why === "breaker" ? breaker : null, isAsked: why === "rate" };
   }
   const nextAt = ctx.rate.nextAt();
   return nextAt > now ? { why: "rate", until: nextAt, breaker: null, isAsked: false } : null;
+}
+
+/** The lane of the poll that a held task waits for, where that is due and not under way; else null. */
+function duePollOf(ctx: ShardContext, { until }: Task): string | null {
+  if (until === null || until === "signal") return null;
+  const poll = ctx.polls.read(until.probe.url);
+  return poll !== null && poll.leaseUntil === null && poll.dueAt <= ctx.now() ? poll.lane : null;
 }

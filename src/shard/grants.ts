@@ -7,7 +7,7 @@ import { isEventId, ownerId } from "../core/row-id.ts";
 import { attemptsInRound, type Task } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
 import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
-import { type Flight, keepTask, PROBE_LANE } from "./flights.ts";
+import { type Flight, keepTask } from "./flights.ts";
 
 /** A row that was admitted: what to write, and the grant to hand out. */
 export interface Admission {
@@ -37,15 +37,17 @@ export function admitDelivery(ctx: ShardContext, task: Task, handedWith: number 
 export function letGo(ctx: ShardContext, flight: Flight): void {
   ctx.flights.add(flight);
   ctx.targets.granted(flight);
-  if (flight.kind === "attempt") ctx.rate.take();
+  if (flight.kind !== "callback") ctx.rate.take();
+  if (flight.kind === "attempt") ctx.attemptsSincePoll++;
+  if (flight.kind === "probe") ctx.attemptsSincePoll = 0;
 }
 
-/** A probe's grant and flight: a GET that takes no slot and is no attempt. `number` counts the probes of this id. */
+/** The grant and flight of a probe, a GET that is no attempt, to the target of `lane`. `number` counts those of this id. */
 export function probeAdmission(
   ctx: ShardContext,
-  probe: { id: string; url: string; timeoutMs: number; lease: number; number: number },
+  probe: { id: string; lane: string; url: string; timeoutMs: number; lease: number; number: number },
 ): Pick<Admission, "grant" | "flight"> {
-  const { id, lease, number } = probe;
+  const { id, lane, lease, number } = probe;
   const leaseMs = probe.timeoutMs + LEASE_MARGIN_MS;
   const leaseUntil = ctx.now() + leaseMs;
   const request = probeRequest(probe.url, probe.timeoutMs);
@@ -54,7 +56,7 @@ export function probeAdmission(
     flight: {
       id,
       kind: "probe",
-      lane: PROBE_LANE,
+      lane,
       lease,
       leaseUntil,
       retry: false,

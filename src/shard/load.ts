@@ -1,8 +1,7 @@
-import { targetOfLane } from "../core/lane.ts";
+import { targetOfLane, targetOfUrl } from "../core/lane.ts";
 import type { QueueConfig } from "../core/messages.ts";
 import type { SqlValue } from "../core/sql-port.ts";
 import type { ShardContext } from "./context.ts";
-import { nextProbeAt } from "./probes.ts";
 import { completed } from "./settings.ts";
 
 /**
@@ -19,8 +18,8 @@ export function loadShard(ctx: ShardContext): void {
   ctx.closed = row.closed === 1;
   ctx.stalledToldAt = Number(row.stalled_told_at ?? 0);
   ctx.pruneAt = ctx.storedPruneAt = row.prune_at as number | null;
-  for (const lane of ctx.laneRows.lanes()) ctx.lanes.note(lane, 0);
-  ctx.probeAt = nextProbeAt(ctx);
+  ctx.polls.adopt(ctx.now(), targetOfUrl);
+  ctx.noteLanes();
   loadFlights(ctx);
 }
 
@@ -48,7 +47,7 @@ function loadFlights(ctx: ShardContext): void {
 
 /** A row of `flights` could not be read: its leases are found by reading every row, and get a new one. */
 function findLostFlights(ctx: ShardContext): void {
-  const leased = [...ctx.rows.leasedFrom(""), ...ctx.rows.leasedProbes()];
+  const leased = [...ctx.rows.leasedFrom(""), ...ctx.polls.leased()];
   const lost = leased.filter((id) => ctx.flights.get(id) === undefined);
   ctx.log("flights.poisoned", { lost: lost.length });
   if (lost.length === 0) return;

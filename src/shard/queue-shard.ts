@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import migration0001 from "../../migrations/shard/0001_init.sql";
 import migration0002 from "../../migrations/shard/0002_targets.sql";
+import migration0003 from "../../migrations/shard/0003_polls.sql";
 import { clock } from "../clock.ts";
 import type { BreakerAudit } from "../core/breaker.ts";
 import type {
@@ -26,6 +27,7 @@ import { Shard } from "./shard.ts";
 const MIGRATIONS = [
   { name: "0001_init", sql: migration0001 },
   { name: "0002_targets", sql: migration0002 },
+  { name: "0003_polls", sql: migration0003 },
 ];
 
 /** The Durable Object of one shard: an adapter that builds a Shard on this object's storage and delegates. */

@@ -19,7 +19,7 @@ export function readinessOf(ctx: ShardContext, key: string): Readiness | null {
   return key.startsWith("key:") || new URL(readiness.url).origin === key ? readiness : null;
 }
 
-/** Makes the call to the readiness URL under the target's probe lease. It takes no slot, and no attempt is used. */
+/** Makes the call to the readiness URL under the target's probe lease. No attempt is used. */
 export function claimReadiness(
   ctx: ShardContext,
   { key, local }: Target,
@@ -28,7 +28,14 @@ export function claimReadiness(
 ): Claimed | null {
   const id = PREFIX + key;
   const { url, timeout: timeoutMs } = readiness;
-  const admitted = probeAdmission(ctx, { id, url, timeoutMs, lease: local.breaker.version, number: 1 });
+  const admitted = probeAdmission(ctx, {
+    id,
+    lane: key,
+    url,
+    timeoutMs,
+    lease: local.breaker.version,
+    number: 1,
+  });
   const begun = eachRow(id, (tx) => ctx.targets.probing(tx, key, null));
   return begun === "failed" ? null : admitted;
 }

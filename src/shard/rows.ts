@@ -132,20 +132,12 @@ export class Rows {
       .map((row) => String(row.id));
   }
 
-  /** Keys of the probes that have a lease. */
-  leasedProbes(): string[] {
-    return this.#sql
-      .exec("SELECT key FROM probes WHERE lease_until IS NOT NULL")
-      .toArray()
-      .map((row) => String(row.key));
-  }
-
-  /** The lease that a task or a probe has in flight; null where it has none. Reads no JSON but the callback's. */
+  /** The lease that a task or a poll has in flight; null where it has none. Reads no JSON but the callback's. */
   leaseOf(id: string): Pick<Flight, "kind" | "lane" | "lease" | "leaseUntil" | "retry"> | null {
     const row =
       this.#sql
         .exec(
-          `SELECT lease, lease_until, target, attempt - attempts_before > 1 AS again,
+          `SELECT 'attempt' AS kind, lease, lease_until, target, attempt - attempts_before > 1 AS again,
              CASE WHEN json_valid(callback) AND callback ->> '$.state' = 'running' THEN callback ->> '$.lane' END AS delivering
            FROM tasks WHERE id = ?`,
           id,
@@ -153,12 +145,13 @@ export class Rows {
         .toArray()[0] ??
       this.#sql
         .exec(
-          "SELECT lease, lease_until, '' AS target, 0 AS again, NULL AS delivering FROM probes WHERE key = ?",
+          "SELECT 'probe' AS kind, lease, lease_until, lane AS target, 0 AS again, NULL AS delivering FROM polls WHERE url = ?",
           id,
         )
         .toArray()[0];
     if (row === undefined || row.lease_until === null) return null;
-    const kind = row.target === "" ? "probe" : row.delivering === null ? "attempt" : "callback";
+    const isProbe = row.kind === "probe";
+    const kind = isProbe ? "probe" : row.delivering === null ? "attempt" : "callback";
     const lane = String(row.delivering ?? row.target);
     const retry = kind === "attempt" && row.again === 1;
     return { kind, lane, lease: Number(row.lease), leaseUntil: Number(row.lease_until), retry };

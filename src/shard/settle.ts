@@ -11,7 +11,7 @@ import { announceGone } from "./events.ts";
 import { gateOf } from "./gate.ts";
 import { admitDelivery, deliveryTimeout, grantOf, leaseLeft, letGo } from "./grants.ts";
 import type { Tx } from "./group-commit.ts";
-import { watchProbe } from "./probes.ts";
+import { watchProbe } from "./polls.ts";
 
 /** The platform stops what an edge Worker does after its answer at 30 s; a delivery must surely end before. */
 const EDGE_BUDGET_MS = 27_000;

@@ -1,6 +1,8 @@
 import { HELD_LANE, isCallbackLane } from "../core/lane.ts";
+import { mostPolls } from "../core/poll.ts";
 import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
 import { moreIsDue } from "./claim.ts";
+import { morePollsAreDue } from "./claim-polls.ts";
 import type { ShardContext } from "./context.ts";
 import { gateOf } from "./gate.ts";
 import { EXPIRE_EVERY_MS } from "./sweep.ts";
@@ -57,10 +59,10 @@ function nextWake(ctx: ShardContext, sweepAt: number, syncAt: number | null): nu
     ctx.flights.nextLapseAt(),
     // With no slot free, a lane that becomes due is woken for only to end what its max_age ends.
     laneAt !== null && ctx.freeSlots === 0 ? laneAt + EXPIRE_EVERY_MS : laneAt,
-    ctx.queue.paused ? null : ctx.probeAt,
+    ctx.queue.paused || ctx.freeSlots === 0 ? null : ctx.pollLanes.nextAt(),
     ctx.pruneAt,
-    ctx.lanes.hasDue(now) ? sweepAt : null,
-    moreIsDue(ctx) ? now + 1 : null,
+    ctx.hasDue(now) ? sweepAt : null,
+    moreIsDue(ctx) || morePollsAreDue(ctx) ? now + 1 : null,
     ctx.freeSlots > 0 ? opensAt(ctx) : null,
     syncAt,
   ].filter((at) => at !== null);
@@ -78,11 +80,23 @@ function opensAt(ctx: ShardContext): number | null {
   for (const lane of ctx.lanes.ready(now)) {
     if (lane === HELD_LANE || (ctx.queue.paused && !isCallbackLane(lane))) continue;
     if (seen++ === GATES_SEEN) break;
-    const { room, until } = gateOf(ctx, lane);
-    const at = laterThan(room > 0 && !isCallbackLane(lane) ? ctx.rate.nextAt() : until, now);
-    if (at !== null && (next === null || at < next)) next = at;
+    next = earlier(next, gateOpensAt(ctx, lane));
+  }
+  if (ctx.queue.paused || ctx.flights.probes >= mostPolls(ctx.capacity)) return next;
+  for (const lane of ctx.pollLanes.ready(now)) {
+    if (seen++ === GATES_SEEN) break;
+    next = earlier(next, gateOpensAt(ctx, lane));
   }
   return next;
+}
+
+function gateOpensAt(ctx: ShardContext, lane: string): number | null {
+  const { room, until } = gateOf(ctx, lane);
+  return laterThan(room > 0 && !isCallbackLane(lane) ? ctx.rate.nextAt() : until, ctx.now());
+}
+
+function earlier(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
 function laterThan(at: number | null, now: number): number | null {

@@ -2,12 +2,12 @@ import { SECOND_MS } from "../schema/limits.ts";
 import { type BreakerSyncPorts, BreakerSyncs } from "./breaker-sync.ts";
 import { buryPoisoned } from "./bury.ts";
 import { claimDue, type EachRow } from "./claim.ts";
+import { claimPolls } from "./claim-polls.ts";
 import type { ShardContext } from "./context.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import { assign, type Batch, handOver, type Taker } from "./hand-over.ts";
 import { isPlatformError } from "./platform-error.ts";
 import type { ShardPorts } from "./ports.ts";
-import { claimProbes } from "./probes.ts";
 import { storePruneTime } from "./prune.ts";
 import type { ShardAlarm } from "./shard-alarm.ts";
 import { StalledWatch } from "./stalled.ts";
@@ -72,7 +72,7 @@ export class ShardTurn {
     const lapsesAt = ctx.flights.nextLapseAt();
     if (lapsesAt !== null && lapsesAt <= now) lapseLeases(ctx, this.#eachRow);
     const batches = this.#assignDue(takers);
-    if (this.#sweepAt <= now && ctx.lanes.hasDue(now)) this.#sweepDue(now);
+    if (this.#sweepAt <= now && ctx.hasDue(now)) this.#sweepDue(now);
     return batches;
   }
 
@@ -85,6 +85,7 @@ export class ShardTurn {
     this.#stalled.run(this.#eachRow);
     // Whatever kept a parked lane from being woken, it has its turn twice a minute.
     ctx.lanes.wakeAll();
+    ctx.pollLanes.wakeAll();
   }
 
   /** What is claimed and not assigned would be lost until a restart: where that fails, nothing is claimed. */
@@ -92,8 +93,10 @@ export class ShardTurn {
     const ctx = this.#ctx;
     try {
       return this.#ports.transaction(() => {
-        const probes = claimProbes(ctx, this.#eachRow);
-        return assign(ctx, [...claimDue(ctx, this.#eachRow), ...probes], takers);
+        const claimed = claimPolls(ctx, [], this.#eachRow, true);
+        claimed.push(...claimDue(ctx, this.#eachRow, claimed));
+        claimed.push(...claimPolls(ctx, claimed, this.#eachRow, false));
+        return assign(ctx, claimed, takers);
       });
     } catch (error) {
       ctx.forgetClaims();

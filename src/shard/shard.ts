@@ -29,8 +29,8 @@ import { loadShard } from "./load.ts";
 import { oldestDue } from "./oldest-due.ts";
 import { operate } from "./operate.ts";
 import { isPlatformError } from "./platform-error.ts";
+import { settlePoll } from "./polls.ts";
 import type { ShardPorts } from "./ports.ts";
-import { settleProbe } from "./probes.ts";
 import { prune } from "./prune.ts";
 import { readinessTarget, settleReadiness } from "./readiness.ts";
 import { PoisonedRowError } from "./rows.ts";
@@ -196,7 +196,7 @@ export class Shard implements ShardApi {
   #settleOne(tx: Tx, message: SettleMessage): SettleAnswer {
     if (message.kind !== "probe") return settle(this.ctx, tx, message);
     const key = readinessTarget(message.id);
-    return key === null ? settleProbe(this.ctx, tx, message) : settleReadiness(this.ctx, tx, key, message);
+    return key === null ? settlePoll(this.ctx, tx, message) : settleReadiness(this.ctx, tx, key, message);
   }
 
   async #hasSettings(): Promise<boolean> {

@@ -5,7 +5,7 @@ import { type EachRow, expireTask, FAILED_ROW_MS } from "./claim.ts";
 import type { ShardContext } from "./context.ts";
 import type { Flight } from "./flights.ts";
 import type { Tx } from "./group-commit.ts";
-import { lapseProbe } from "./probes.ts";
+import { lapsePoll } from "./polls.ts";
 import { endReadiness, readinessTarget } from "./readiness.ts";
 import { lapse } from "./settle.ts";
 
@@ -32,7 +32,7 @@ function lapseOne(ctx: ShardContext, tx: Tx, flight: Flight): void {
   const { id, kind, lease } = flight;
   const asked = kind === "probe" ? readinessTarget(id) : null;
   if (asked !== null) endReadiness(ctx, tx, asked, flight, null);
-  else if (kind === "probe") lapseProbe(ctx, tx, id);
+  else if (kind === "probe") lapsePoll(ctx, tx, id);
   else lapse(ctx, tx, id, lease);
 }
 

@@ -5,7 +5,7 @@ import type { Task } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
 import type { ShardContext } from "./context.ts";
 import type { Tx } from "./group-commit.ts";
-import { takeBackProbe } from "./probes.ts";
+import { takeBackPoll } from "./polls.ts";
 import { endReadiness, readinessTarget } from "./readiness.ts";
 
 /** Takes a grant back that no runner started: no attempt is used, and its lease number is spent. */
@@ -17,7 +17,7 @@ export function takeBack(ctx: ShardContext, tx: Tx, grant: Grant, dueAt: number)
     return;
   }
   if (grant.kind === "probe") {
-    takeBackProbe(ctx, tx, grant, dueAt);
+    takeBackPoll(ctx, tx, grant, dueAt);
     return;
   }
   const task = ctx.rows.ofGrant(grant);

@@ -150,11 +150,11 @@ export class Targets {
     for (const { key, local } of this.#byKey.values())
       if (local.breaker.state !== "closed") this.#changed.add(key);
     this.#ctx.lanes.wakeAll();
+    this.#ctx.pollLanes.wakeAll();
   }
 
   /** A grant was given out, and its flight counted. */
   granted(flight: Flight): void {
-    if (flight.kind === "probe") return;
     const ctx = this.#ctx;
     const key = targetOfLane(flight.lane);
     const isRetry = flight.kind === "attempt" ? flight.retry : null;
@@ -280,6 +280,7 @@ export class Targets {
       if (!moved && !held) return;
       if (mayCall(target.local, this.policy, ctx.now()) === "probe") this.#leased.add(target.key);
       for (const lane of lanesOf(target.key)) ctx.lanes.wake(lane);
+      ctx.pollLanes.wake(target.key);
     });
   }
 

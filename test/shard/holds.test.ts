@@ -85,7 +85,7 @@ describe("a task held on a probe", () => {
     if (probe === undefined) return;
     await world.settle(probe, { status: 200 });
     expect(world.nextHanded()).toMatchObject({ id, kind: "attempt", number: 2 });
-    expect(world.rows("SELECT * FROM probes")).toEqual([]);
+    expect(world.rows("SELECT * FROM polls")).toEqual([]);
     await world.serveRunners();
     expect((await world.view(id)).attempts[1]).toMatchObject({ trigger: "probe" });
   });
@@ -183,7 +183,7 @@ describe("a task held on a probe", () => {
     await world.operate(id, "cancel");
     await world.advance(10_000);
     expect(world.handed).toEqual([]);
-    expect(world.rows("SELECT * FROM probes")).toEqual([]);
+    expect(world.rows("SELECT * FROM polls")).toEqual([]);
   });
 
   test("is not polled for while its queue is paused", async () => {
@@ -198,15 +198,16 @@ describe("a task held on a probe", () => {
     expect(probesHanded(world)).toHaveLength(1);
   });
 
-  test("takes no slot with its probe", async () => {
+  test("takes a slot with its poll, after a restart too", async () => {
     const world = new ShardWorld(settings({ probe: READY }, { concurrency: 1 }));
     await held(world);
     await world.advance(10_000);
-    expect(probesHanded(world)).toHaveLength(1);
-    expect((await world.submit(world.task())).grant).not.toBeNull();
+    const poll = world.nextHanded();
     world.restart();
-    expect(world.shard.ctx.freeSlots).toBe(0);
-    expect(await world.shard.stats()).toMatchObject({ inFlight: 2 });
+    expect((await world.submit(world.task())).grant).toBeNull();
+    expect(await world.shard.stats()).toMatchObject({ inFlight: 1 });
+    await world.settle(poll, { status: 503 });
+    expect(world.nextHanded()).toMatchObject({ kind: "attempt" });
   });
 });
 

@@ -28,7 +28,7 @@ export function checkFlights(world: ShardWorld, capacity: number): void {
   const inMemory = [...ctx.flights.all()].map(({ id, lease, leaseUntil }) => [id, lease, leaseUntil]);
   const onDisk = world
     .rows(
-      "SELECT id, lease, lease_until FROM tasks WHERE lease_until IS NOT NULL UNION ALL SELECT key, lease, lease_until FROM probes WHERE lease_until IS NOT NULL",
+      "SELECT id, lease, lease_until FROM tasks WHERE lease_until IS NOT NULL UNION ALL SELECT url, lease, lease_until FROM polls WHERE lease_until IS NOT NULL",
     )
     .map((row) => [row.id, row.lease, row.lease_until]);
   expect(inMemory.sort()).toEqual(onDisk.sort());
@@ -41,8 +41,7 @@ export function checkFlights(world: ShardWorld, capacity: number): void {
     if (seq === null) expect(id >= ctx.watermark, `${id} is found by the watermark`).toBe(true);
     else expect(rows.find((row) => row.seq === seq)?.ids).toContain(id);
   }
-  const inSlots = flights.filter(({ kind }) => kind !== "probe").length;
-  expect(inSlots).toBeLessThanOrEqual(capacity);
+  expect(flights.length).toBeLessThanOrEqual(capacity);
 }
 
 /** The counts told are those of the rows. */

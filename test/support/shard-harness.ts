@@ -215,7 +215,7 @@ export class ShardHarness {
   #isLive(grant: Grant): boolean {
     const row =
       grant.kind === "probe"
-        ? this.world.rows("SELECT lease, lease_until FROM probes WHERE key = ?", grant.id)[0]
+        ? this.world.rows("SELECT lease, lease_until FROM polls WHERE url = ?", grant.id)[0]
         : this.#rowsOf(grant).find(({ lease, lease_until }) => lease === grant.lease && lease_until !== null);
     return row !== undefined && row.lease === grant.lease && row.lease_until !== null;
   }
@@ -234,7 +234,7 @@ export class ShardHarness {
 
   #isQuiet(): boolean {
     const open = this.world.rows(
-      "SELECT id FROM tasks WHERE lane IS NOT NULL OR lease_until IS NOT NULL UNION ALL SELECT key FROM probes",
+      "SELECT id FROM tasks WHERE lane IS NOT NULL OR lease_until IS NOT NULL UNION ALL SELECT url FROM polls",
     );
     return open.length === 0;
   }

@@ -226,6 +226,7 @@ describe("a shard in workerd", () => {
     expect(before).toEqual([
       { name: "0001_init", applied_at: START },
       { name: "0002_targets", applied_at: START },
+      { name: "0003_polls", applied_at: START },
     ]);
     expect(await shard.view(id)).toMatchObject({ state: "running" });
   });

@@ -4,6 +4,7 @@ import type { Grant, NewTask, OperateAction, SubmitResult } from "../../src/core
 import { hashText, shardName } from "../../src/core/queue-shards.ts";
 import type { TaskCallback } from "../../src/core/task.ts";
 import { runGrant } from "../../src/runner/run-grant.ts";
+import type { Rule } from "../../src/schema/policy.ts";
 import { buildCall } from "../support/build-task.ts";
 import { takenWith } from "./actors.ts";
 import { callPorts } from "./call-ports.ts";
@@ -25,6 +26,9 @@ interface Wish {
   task: KnownTask;
   request: NewTask;
 }
+
+/** URLs of one origin that tasks wait for, each for its own. */
+const READY_URLS = 60;
 
 /** A submit is repeated with its id within this: well before the task may be pruned. */
 const SAME_ID_MS = 5 * 60_000;
@@ -185,13 +189,13 @@ export class People {
     const { mostAttempts, mostAgeMs, callbackOn } = queue;
     const maxAttempts = chance.is(0.3) ? chance.between(1, 6) : null;
     const maxAgeMs = chance.is(0.3) ? chance.between(20_000, 1_200_000) : null;
-    const retry =
-      maxAttempts === null && maxAgeMs === null
-        ? null
-        : {
-            ...(maxAttempts === null ? {} : { max_attempts: maxAttempts }),
-            ...(maxAgeMs === null ? {} : { max_age: maxAgeMs }),
-          };
+    const rules = queue.holds && chance.is(0.4) ? [heldOnOwn(chance.between(1, READY_URLS))] : null;
+    const says = {
+      ...(maxAttempts === null ? {} : { max_attempts: maxAttempts }),
+      ...(maxAgeMs === null ? {} : { max_age: maxAgeMs }),
+      ...(rules === null ? {} : { rules }),
+    };
+    const retry = Object.keys(says).length === 0 ? null : says;
     const timeoutMs = chance.is(0.2) ? chance.between(1_000, this.#world.longestTimeoutMs) : null;
     const wants = chance.next();
     const on = ENDS.filter(() => chance.is(0.7));
@@ -293,4 +297,15 @@ export class People {
 
 function shardOf({ shard }: KnownTask): number {
   return Number(shard.split("-").at(-1));
+}
+
+/** A rule that holds a task on a URL of its own, often enough for the rate of its queue to matter. */
+function heldOnOwn(number: number): Rule {
+  const probe = {
+    url: `https://ready.example.com/${number}`,
+    period: 1_000,
+    timeout: 5_000,
+    success_threshold: 1 + (number % 2),
+  };
+  return { when: "status == 401", do: "hold", until: { probe } };
 }

@@ -1,5 +1,6 @@
 import type { QueueConfig } from "../../src/core/messages.ts";
 import { shareOf } from "../../src/core/queue-shards.ts";
+import { mostPollsOf, type PollsOfTurn } from "./shard-polls.ts";
 
 /** The window in which calls are held against a queue's rate. */
 const RATE_WINDOW_MS = 2_000;
@@ -15,7 +16,8 @@ export interface Slots {
   /** Leases in flight before and after. */
   before: number;
   after: number;
-  /** Ids whose next attempt was let go. */
+  polls: PollsOfTurn;
+  /** Ids whose next attempt was let go, and URLs that are polled. */
   attempts: readonly string[];
 }
 
@@ -46,7 +48,7 @@ export class QueueLimits {
   }
 
   /** Holds a turn against the settings that may have held in it. */
-  check(held: readonly QueueConfig[], { before, after, attempts }: Slots): void {
+  check(held: readonly QueueConfig[], { before, after, polls, attempts }: Slots): void {
     if (held.length === 0) return;
     const index = Number(this.#shard.split("-").at(-1));
     const most = Math.max(
@@ -54,6 +56,8 @@ export class QueueLimits {
     );
     if (after > most && after > before)
       this.#violate("no more slots are taken than there are", `${after} of ${most}`);
+    if (polls.begun.length > 0 && polls.underWay > mostPollsOf(held, index))
+      this.#violate("polls take a part of the slots", `${polls.underWay} of ${most}`);
     if (held.length === 2 && held.every(({ paused }) => paused) && attempts.length > 0)
       this.#violate("a paused queue begins no attempt", `it lets ${attempts.join(", ")} go`, ...attempts);
     this.#checkRate(held, attempts.length);
@@ -65,7 +69,10 @@ export class QueueLimits {
     for (let left = count; left > 0; left--) this.#letGoAt.push(now);
     const most = Math.min(...held.map(({ settings }) => mostInWindow(settings.rate)));
     if (this.#letGoAt.length > most)
-      this.#violate("the rate is kept", `${this.#letGoAt.length} attempts within ${RATE_WINDOW_MS} ms`);
+      this.#violate(
+        "the rate is kept",
+        `${this.#letGoAt.length} attempts and polls within ${RATE_WINDOW_MS} ms`,
+      );
   }
 
   #violate(invariant: string, detail: string, ...about: string[]): void {

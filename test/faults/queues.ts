@@ -8,6 +8,8 @@ export interface Queue {
   /** The most that a task of it may be tried in a round, over all settings it has. */
   mostAttempts: number;
   mostAgeMs: number;
+  /** Its tasks may be put on hold. */
+  holds?: true;
   /** Its callbacks are wanted for these ends; null: none, unless a task says so. */
   callbackOn: readonly string[] | null;
 }
@@ -69,6 +71,7 @@ export function QUEUES(): Queue[] {
       ),
       mostAttempts: 4,
       mostAgeMs: 20 * MINUTE_MS,
+      holds: true,
       callbackOn: null,
     },
     {

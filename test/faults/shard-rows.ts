@@ -6,6 +6,7 @@ import type { Watcher } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
 import { QueueLimits } from "./queue-limits.ts";
 import { checkChange, checkDelete, checkInsert } from "./row-checks.ts";
+import { type PollsOfTurn, ShardPolls } from "./shard-polls.ts";
 import type { RowVersion, SimStorage } from "./storage.ts";
 
 /** A target as a shard has it on disk. */
@@ -24,6 +25,7 @@ interface Turn {
   after: ReadonlyMap<string, DownTarget>;
   /** The settings that may have held in it. */
   held: readonly QueueConfig[];
+  polls: PollsOfTurn;
 }
 
 /** A call that a shard let go. */
@@ -44,7 +46,9 @@ export class ShardRows implements Watcher {
   readonly #storage: SimStorage;
   readonly #config: () => QueueConfig | null;
   readonly #limits: QueueLimits;
+  readonly #polls: ShardPolls;
   #leases = 0;
+  #pollsBefore = 0;
   readonly #rows = new Map<string, RowVersion>();
   readonly #rowsOfOwner = new Map<string, number>();
   #turns: Turn[] = [];
@@ -61,6 +65,7 @@ export class ShardRows implements Watcher {
     this.#limits = new QueueLimits(name, ledger);
     this.name = name;
     this.#storage = storage;
+    this.#polls = new ShardPolls(storage);
     this.ledger = ledger;
   }
 
@@ -108,6 +113,7 @@ export class ShardRows implements Watcher {
       before,
       after: this.#targets,
       held: this.#limits.learn(this.#config()),
+      polls: this.#polls.turn(),
     });
   }
 
@@ -115,6 +121,7 @@ export class ShardRows implements Watcher {
     this.#turns = [];
     this.#failedCallbacks = [];
     this.#limits.lost();
+    this.#polls.lost();
     this.#targets = this.#readTargets();
   }
 
@@ -122,11 +129,17 @@ export class ShardRows implements Watcher {
     for (const id of this.#failedCallbacks.splice(0)) this.#callbackFailed(id);
     for (const turn of this.#turns.splice(0)) {
       const admissions: Admission[] = [];
-      const before = this.#leases;
+      const before = this.#leases + this.#pollsBefore;
       for (const version of turn.versions) this.#follow(version, turn.at, admissions);
       this.#checkAdmissions(turn, admissions);
+      for (const { target, url } of turn.polls.begun)
+        this.ledger.breakers.admitted(this.name, target, url, turn.at);
+      this.#checkPolls(turn);
       const attempts = admissions.filter(({ delivers }) => !delivers).map(({ id }) => id);
-      this.#limits.check(turn.held, { before, after: this.#leases, attempts });
+      attempts.push(...turn.polls.begun.map(({ url }) => url));
+      this.#pollsBefore = turn.polls.underWay;
+      const after = this.#leases + this.#pollsBefore;
+      this.#limits.check(turn.held, { before, after, polls: turn.polls, attempts });
     }
   }
 
@@ -189,6 +202,29 @@ export class ShardRows implements Watcher {
           "no call to an open target but leased probes",
           `${this.name} has ${target} as ${is.breaker.state}, and lets ${id} go`,
           id,
+          target,
+        );
+    }
+  }
+
+  /** A poll goes to a target that is down as its leased probe only, and to one that asked for no calls not at all. */
+  #checkPolls({ before, after, polls }: Turn): void {
+    for (const { target, url } of polls.begun) {
+      const asked = this.heldUntil.get(target) ?? 0;
+      if (asked > this.ledger.now + RETRY_AFTER_SLACK_MS)
+        this.ledger.violate(
+          "Retry-After is never undercut",
+          `${this.name} polls ${url} ${asked - this.ledger.now} ms too early`,
+          url,
+          target,
+        );
+      const [was, is] = [before.get(target), after.get(target)];
+      if (was?.breaker == null || is?.breaker == null) continue;
+      if (was.breaker.version === is.breaker.version && is.usedLease === was.usedLease)
+        this.ledger.violate(
+          "no call to an open target but leased probes",
+          `${this.name} has ${target} as ${is.breaker.state}, and polls ${url}`,
+          url,
           target,
         );
     }

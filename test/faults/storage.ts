@@ -33,6 +33,8 @@ export class SimStorage {
   wrote = false;
   /** Something of the table `targets` was. */
   wroteTargets = false;
+  /** Something of the table `polls` was. */
+  wrotePolls = false;
   /** Called before anything is written. */
   onWrite: () => void = () => undefined;
 
@@ -120,12 +122,14 @@ export class SimStorage {
     this.#isOpen = false;
     this.wrote = false;
     this.wroteTargets = false;
+    this.wrotePolls = false;
   }
 
   #exec(query: string, bindings: SqlValue[]): ReturnType<SqlPort["exec"]> {
     if (!/^\s*(SELECT|WITH)/i.test(query)) {
       this.noteWrite();
       if (/\btargets\b/.test(query)) this.wroteTargets = true;
+      if (/\bpolls\b/.test(query)) this.wrotePolls = true;
     }
     return this.#memory.sql.exec(query, ...bindings);
   }

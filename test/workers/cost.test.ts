@@ -90,6 +90,48 @@ describe("rows written, by the platform's own counter", { timeout: 60_000 }, () 
     expect(written).toBeLessThanOrEqual(90 + 8);
   });
 
+  test("are shared by all who wait for a URL, for each poll of it", async () => {
+    const shard = await startedShard({
+      breaker: { enabled: false },
+      retry: {
+        rules: [
+          { when: "status == 401", do: "hold", until: { probe: { url: `${TARGET}/ready`, period: "10s" } } },
+        ],
+      },
+    });
+    let ready = 503;
+    let polls = 0;
+    vi.stubGlobal("fetch", async (url: string) => {
+      const isPoll = url.endsWith("/ready");
+      if (isPoll) polls++;
+      return new Response("", { status: isPoll ? ready : 200 });
+    });
+    const poll = async () => {
+      const before = polls;
+      await shard.alarmAfter(15_000);
+      await vi.waitFor(async () => {
+        expect(polls).toBe(before + 1);
+        expect(await shard.rows("SELECT url FROM polls WHERE lease_until IS NOT NULL")).toEqual([]);
+      }, WITHIN);
+    };
+    const holds = await writtenBy(shard, async () => {
+      for (let i = 0; i < 10; i++)
+        await shard.stub.settle(settleMessage(await shard.submitGranted(CALLED), { status: 401 }));
+    });
+    // Submit, and the hold with its places by lane and by probe; for all of them the URL and its place in line.
+    expect(holds).toBe(40 + 2);
+    const polled = await writtenBy(shard, poll);
+    // The lease, its row and the removal of that, the end: and out of the line and into it.
+    expect(polled).toBe(6);
+    ready = 200;
+    const freed = await writtenBy(shard, async () => {
+      await poll();
+      await allSucceed(shard, 10);
+    });
+    // The poll; of each task the resume, the attempt and the delivery.
+    expect(freed).toBeLessThanOrEqual(6 + 50);
+  });
+
   test("are those of a delay for tasks that a breaker parks, however long", async () => {
     const shard = await startedShard();
     const outage = { version: START + 1, since: START, reason: "moving" };

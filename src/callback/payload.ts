@@ -68,6 +68,7 @@ function historyPart(attempt: Attempt): Data["history"][number] {
     attempt: attempt.number,
     status: attempt.status,
     error_type: attempt.errorType,
+    ...(attempt.bodyError !== null && { body_error: attempt.bodyError }),
     delay_ms: attempt.delayMs,
   };
 }

@@ -1,5 +1,5 @@
 import { MAX_RESPONSE_BYTES } from "../schema/limits.ts";
-import type { ErrorType, FaultClass } from "../schema/task.ts";
+import type { BodyError, ErrorType, FaultClass } from "../schema/task.ts";
 import { cleanText } from "./clean-text.ts";
 import type { Value } from "./expression-value.ts";
 import { faultOfAnswer, faultOfException } from "./fault.ts";
@@ -32,6 +32,8 @@ export interface Outcome {
   retryAfterMs: number | null;
   /** The target says that no further try can help. */
   noRetry: boolean;
+  /** The status came, but the body could not be read; null: it could, or there was no answer. */
+  bodyError: BodyError | null;
   /** Lower-case names. */
   headers: Readonly<Record<string, string>>;
   /** The answer's body where it is whole, UTF-8 and at most 64 KB; else null. */
@@ -41,7 +43,10 @@ export interface Outcome {
   json(): Value;
 }
 
-/** Sorts the result of a call by the fault table of docs/state-machine.md. `now`: when the answer came. */
+/**
+ * Sorts the result of a call by the fault table of docs/state-machine.md. A status that came decides, whatever became
+ * of the body. `now`: when the answer came.
+ */
 export function classify(result: CallResult, now: number): Outcome {
   const bodyText = textOf(result);
   const status = result.error === null ? result.status : 0;
@@ -55,6 +60,7 @@ export function classify(result: CallResult, now: number): Outcome {
     faultClass: null,
     retryAfterMs: retryAfterMs(status, result.headers, now),
     noRetry: saysNoRetry(status, result.headers),
+    bodyError: result.error === null ? (result.bodyError ?? null) : null,
     headers: result.headers,
     bodyText,
     durationMs: result.durationMs,
@@ -74,6 +80,7 @@ export function interrupted(): Outcome {
     faultClass: "transient",
     retryAfterMs: null,
     noRetry: false,
+    bodyError: null,
     headers: {},
     bodyText: null,
     durationMs: 0,
@@ -85,8 +92,7 @@ type Fault = Pick<Outcome, "errorType" | "errorCode" | "errorMessage" | "faultCl
 
 function faultOf(result: CallResult, sorted: Outcome): Fault {
   const { error } = result;
-  const errorType =
-    error === null ? faultOfAnswer(sorted) : faultOfException(error.name, error.message, result.status > 0);
+  const errorType = error === null ? faultOfAnswer(sorted) : faultOfException(error.name, error.message);
   const answer = sorted.json();
   return {
     errorType,
@@ -97,6 +103,7 @@ function faultOf(result: CallResult, sorted: Outcome): Fault {
 }
 
 function textOf(result: CallResult): string | null {
+  if (result.bodyError !== undefined) return null;
   const whole = result.error === null && result.bodyEncoding === "utf8" && !result.truncated;
   return whole && result.body.length <= MAX_RESPONSE_BYTES ? result.body : null;
 }

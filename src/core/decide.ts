@@ -5,7 +5,7 @@ import { backoffDelayMs, withRetryAfter } from "./backoff.ts";
 import type { Outcome } from "./classify.ts";
 import { cleanText } from "./clean-text.ts";
 import { compileExpression, type ExpressionInput, stepBudget } from "./expression.ts";
-import type { Meter } from "./expression-value.ts";
+import { type Meter, Unreadable } from "./expression-value.ts";
 import { type BackoffPolicy, mergeBackoff, type Policy } from "./policy.ts";
 
 /** Why a decision ends a round as failed. */
@@ -90,7 +90,11 @@ function factsOf({ outcome, attempt }: DecideInput): ExpressionInput {
     attempt,
     latencyMs: outcome.durationMs,
     headers: outcome.headers,
-    body: outcome.json,
+    body:
+      outcome.bodyError === null
+        ? outcome.json
+        : () => new Unreadable(`the body broke: ${outcome.bodyError}`),
+    bodyError: outcome.bodyError,
   };
 }
 

@@ -36,6 +36,7 @@ function admit(task: Task, callback: Callback, leaseMs: number, now: number): Ta
     durationMs: null,
     status: null,
     errorType: null,
+    bodyError: null,
     nextAt: null,
   };
   return {
@@ -63,6 +64,7 @@ function settle(
     durationMs: outcome.durationMs,
     status: outcome.errorType === "interrupted" ? null : outcome.status,
     errorType: outcome.errorType,
+    bodyError: outcome.bodyError,
     nextAt,
   };
   return {

@@ -12,13 +12,14 @@ import {
   type Meter,
   type Operation,
   spend,
+  Unreadable,
   type Value,
 } from "./expression-value.ts";
 
 /** What one run of an expression works with. */
 export interface Scope extends Meter {
   /** A variable's value, by its name. */
-  read(name: string): Value;
+  read(name: string): Value | Fault;
   /** What a comprehension's variable stands for now. */
   item: Value;
 }
@@ -125,11 +126,12 @@ function call(name: string, args: readonly ASTNode[], position: number, at: (nod
   return binary(operation, at(argument), always(null));
 }
 
-/** True where the whole path is there; a path that breaks off sooner is no fault. */
+/** True where the whole path is there; a path that breaks off sooner is no fault, unless nobody could read it. */
 function has(path: ASTNode & { op: "." }, at: (node: ASTNode) => Run): Run {
   const [owner, key] = [at(path.args[0]), path.args[1]];
   return (scope) => {
     const value = owner(scope);
+    if (value instanceof Unreadable) return value;
     const map = value instanceof Fault ? null : asMap(value);
     return map !== null && Object.hasOwn(map, key);
   };

@@ -16,6 +16,9 @@ export class Fault {
   }
 }
 
+/** Why a variable has no value: it was there and could not be read, so that not even `has` can tell what it held. */
+export class Unreadable extends Fault {}
+
 /** How many steps a run may still take; what costs more than a few nanoseconds takes steps before it is done. */
 export interface Meter {
   left: number;

@@ -16,8 +16,13 @@ export interface ExpressionInput {
   latencyMs: number;
   /** Lower-case names. */
   headers: Readonly<Record<string, string>>;
-  /** The answer's JSON; null where it has none, or more than 64 KB. Asked for only where the expression does. */
-  body(): Value;
+  /**
+   * The answer's JSON; null where it has none, or more than 64 KB; Unreadable where it could not be read. Asked for only
+   * where the expression does.
+   */
+  body(): Value | Fault;
+  /** How the body broke; null, the empty text to an expression: it did not. */
+  bodyError: string | null;
 }
 
 /** An expression ready to run, or why it is refused and the column (from 1) where. */
@@ -33,7 +38,7 @@ const MAX_CACHED = 500;
 const MAX_FAILURE_LENGTH = 120;
 const MAX_REFUSAL_LENGTH = 200;
 
-const READERS: Readonly<Record<string, { type: string; read(input: ExpressionInput): Value }>> = {
+const READERS: Readonly<Record<string, { type: string; read(input: ExpressionInput): Value | Fault }>> = {
   status: { type: "int", read: (input) => toInt(input.status) },
   error_type: { type: "string", read: (input) => input.errorType ?? "" },
   error_code: { type: "string", read: (input) => input.errorCode ?? "" },
@@ -41,6 +46,7 @@ const READERS: Readonly<Record<string, { type: string; read(input: ExpressionInp
   latency_ms: { type: "int", read: (input) => toInt(input.latencyMs) },
   headers: { type: "map<string, string>", read: (input) => input.headers },
   body: { type: "dyn", read: (input) => input.body() },
+  body_error: { type: "string", read: (input) => input.bodyError ?? "" },
 };
 const VARIABLES: ReadonlySet<string> = new Set(Object.keys(READERS));
 
@@ -53,8 +59,8 @@ for (const errorType of ERROR_TYPES) environment.registerConstant(errorType, "st
 const cache = new Map<string, Compiled & { ok: true }>();
 
 /**
- * Compiles a CEL expression over `status`, `error_type`, `error_code`, `attempt`, `latency_ms`, `headers` and
- * `body`, with every error type as a constant. Its type must be bool, or not known before it runs. The library
+ * Compiles a CEL expression over `status`, `error_type`, `error_code`, `attempt`, `latency_ms`, `headers`, `body`
+ * and `body_error`, with every error type as a constant. Its type must be bool, or not known before it runs. The library
  * parses and checks it; it runs here, on a budget of steps, because what a target answers must never cost more
  * than a millisecond. An expression that fails while running (a missing key, too many steps) says why.
  *

@@ -1,4 +1,4 @@
-import type { ErrorType } from "../schema/task.ts";
+import type { BodyError, ErrorType } from "../schema/task.ts";
 
 /** What a fault is told from: the outcome's facts. */
 interface Answer {
@@ -51,6 +51,8 @@ const BY_MESSAGE: readonly (readonly [RegExp, ErrorType])[] = [
   [/ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|connection refused/i, "connect"],
   [/ECONNRESET|EPIPE|socket hang up|other side closed|connection reset/i, "reset"],
 ];
+/** workerd's decoders, its DecompressionStream, then Node's zlib. */
+const DECODERS = /gzip|brotli|compress|inflate|header check|data check|block type|zlib|\bZ_[A-Z]+_ERROR/i;
 const MAX_EXAMINED_LENGTH = 1_000;
 
 /** The fault of an answer that is no success. A 503 with Retry-After is a rate limit; a status under 200 is no HTTP. */
@@ -68,16 +70,22 @@ export function faultOfAnswer(answer: Answer): ErrorType {
 }
 
 /**
- * The fault of a call that threw. `answered`: headers had come, so that a lost connection is a reset. Where none
- * had, plain workerd says `Network connection lost` for a refused connection and for a reset one alike: the
- * fault is then `connect`, by far the more frequent, though the call may have arrived.
+ * The fault of a call that threw, before any header came. Plain workerd says `Network connection lost` for a refused
+ * connection and for a reset one alike: the fault is then `connect`, by far the more frequent, though the call may
+ * have arrived.
  */
-export function faultOfException(name: string, message: string, answered: boolean): ErrorType {
+export function faultOfException(name: string, message: string): ErrorType {
   const named = BY_NAME.get(name);
   if (named !== undefined) return named;
   const text = message.slice(0, MAX_EXAMINED_LENGTH);
-  if (/network connection lost/i.test(text)) return answered ? "reset" : "connect";
+  if (/network connection lost/i.test(text)) return "connect";
   return BY_MESSAGE.find(([pattern]) => pattern.test(text))?.[1] ?? "network";
+}
+
+/** What broke the body of an answer whose headers had come, told from the exception that reading it threw. */
+export function bodyErrorOf(name: string, message: string): BodyError {
+  if (name === "TimeoutError") return "timeout";
+  return DECODERS.test(message.slice(0, MAX_EXAMINED_LENGTH)) ? "decode" : "reset";
 }
 
 /** The transport fault that the edge tells by 52x or 530; null where the target itself made the answer. */

@@ -1,7 +1,7 @@
 import type { BreakerSettings, BreakerState, BreakerView } from "../schema/breaker.ts";
 import type { ErrorCode } from "../schema/problem.ts";
 import type { QueueSettings } from "../schema/queue.ts";
-import type { TaskAccepted, TaskState, TaskSummary, TaskView } from "../schema/task.ts";
+import type { BodyError, TaskAccepted, TaskState, TaskSummary, TaskView } from "../schema/task.ts";
 import type { Breaker, BreakerAudit } from "./breaker.ts";
 import type { CountsReport } from "./breaker-counts.ts";
 import type { TaskCall } from "./task.ts";
@@ -90,7 +90,7 @@ export interface Grant {
   request: CallRequest;
 }
 
-/** What came of one call: an answer, or an exception (`status` 0). */
+/** What came of one call: an answer, whether or not its body could be read, or an exception (`status` 0). */
 export interface CallResult {
   status: number;
   /** Lower-case names. */
@@ -99,6 +99,8 @@ export interface CallResult {
   bodyEncoding: "utf8" | "base64";
   truncated: boolean;
   durationMs: number;
+  /** The status and headers came, but not the whole body; `body` is then empty and `truncated` true. Left out: it did. */
+  bodyError?: BodyError;
   /** Where the call threw: the exception's name and message. */
   error: { name: string; message: string } | null;
 }

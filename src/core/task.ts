@@ -1,5 +1,12 @@
 import type { CallbackRetryPolicy, RetryPolicy, Until } from "../schema/policy.ts";
-import type { CallbackEvent, CallbackState, ErrorType, FaultClass, TaskState } from "../schema/task.ts";
+import type {
+  BodyError,
+  CallbackEvent,
+  CallbackState,
+  ErrorType,
+  FaultClass,
+  TaskState,
+} from "../schema/task.ts";
 
 /** What made an attempt happen. */
 export type Trigger = "submit" | "schedule" | "retry" | "manual" | "resume" | "probe" | "redrive";
@@ -28,6 +35,8 @@ export interface Attempt {
   errorType: ErrorType | null;
   errorCode: string | null;
   errorMessage: string | null;
+  /** The status came, but the body could not be read; null: it could, or there was no answer. */
+  bodyError: BodyError | null;
   faultClass: FaultClass | null;
   /** `late`: the result came after the task had been cancelled; it changed nothing. Null: under way. */
   decision: "succeed" | "retry" | "hold" | "fail" | "late" | null;
@@ -43,6 +52,7 @@ export interface CallbackAttempt {
   durationMs: number | null;
   status: number | null;
   errorType: ErrorType | null;
+  bodyError: BodyError | null;
   nextAt: number | null;
 }
 

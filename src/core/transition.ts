@@ -250,6 +250,7 @@ function startedAttempt(number: number, task: Task, now: number): Attempt {
     errorType: null,
     errorCode: null,
     errorMessage: null,
+    bodyError: null,
     faultClass: null,
     decision: null,
     rule: null,
@@ -280,6 +281,7 @@ function withResult(
     errorType: outcome.errorType,
     errorCode: outcome.errorCode,
     errorMessage: outcome.errorMessage,
+    bodyError: outcome.bodyError,
   };
   return { ...task, history: [...task.history.slice(0, -1), result] };
 }

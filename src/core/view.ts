@@ -77,6 +77,7 @@ function attemptView(attempt: Attempt): AttemptView {
     error_type: attempt.errorType,
     error_code: attempt.errorCode,
     error_message: attempt.errorMessage,
+    body_error: attempt.bodyError,
     class: attempt.faultClass,
     decision: attempt.decision,
     rule: attempt.rule,
@@ -94,6 +95,7 @@ function callbackAttemptView(
     duration_ms: attempt.durationMs,
     status: attempt.status,
     error_type: attempt.errorType,
+    body_error: attempt.bodyError,
     next_at: attempt.nextAt === null ? null : instant(attempt.nextAt),
   };
 }

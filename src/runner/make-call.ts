@@ -1,6 +1,8 @@
 import { signMessage } from "../callback/signature.ts";
+import { bodyErrorOf } from "../core/fault.ts";
 import type { CallRequest, CallResult } from "../core/messages.ts";
 import { MAX_RESPONSE_BYTES } from "../schema/limits.ts";
+import { codingsOf, isOfCodedBody } from "./content-coding.ts";
 import { discardBody, readBody } from "./read-body.ts";
 import { type Hop, isRedirect, nextHop } from "./redirect.ts";
 
@@ -21,8 +23,9 @@ export interface CallPorts {
  * Makes one HTTP call and tells what came of it; never throws. The request's timeout bounds everything: all
  * redirects, headers and body. Only the request's own headers are sent, and where `sign` is set the signature
  * of this instant. Of the answer the first 64 KB of the body and 64 KB of headers are kept. Where there was
- * none, or its body broke off, the status is 0 and `error` says why: the runtime's own exception,
- * `TimeoutError`, `RedirectRefusedError` (the next hop is not allowed) or `TooManyRedirectsError`.
+ * none, the status is 0 and `error` says why: the runtime's own exception, `TimeoutError`, `RedirectRefusedError` (the
+ * next hop is not allowed) or `TooManyRedirectsError`. A status that came stays, whatever becomes of the body: of one
+ * that breaks nothing is kept, and `bodyError` says how it broke.
  */
 export async function makeCall(request: CallRequest, ports: CallPorts): Promise<CallResult> {
   const startedAt = ports.now();
@@ -30,15 +33,38 @@ export async function makeCall(request: CallRequest, ports: CallPorts): Promise<
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(timeoutError(request.timeoutMs)), request.timeoutMs);
   try {
-    const response = await send(request, deadline.signal, ports);
-    const headers = keptHeaders(response.headers);
-    const body = await readBody(response, MAX_RESPONSE_BYTES);
-    return { status: response.status, headers, ...body, durationMs: ports.now() - startedAt, error: null };
-  } catch (error) {
-    const cause = deadline.signal.aborted ? deadline.signal.reason : error;
-    return failedCall(cause, ports.now() - startedAt);
+    const answer = await answerTo(request, deadline.signal, ports);
+    return { ...answer, durationMs: ports.now() - startedAt };
   } finally {
     clearTimeout(timer);
+  }
+}
+
+type Answer = Omit<CallResult, "durationMs">;
+
+async function answerTo(request: CallRequest, signal: AbortSignal, ports: CallPorts): Promise<Answer> {
+  let response: Response;
+  try {
+    response = await send(request, signal, ports);
+  } catch (error) {
+    return noAnswer(signal.aborted ? signal.reason : error);
+  }
+  const codings = codingsOf(response.headers);
+  const { status } = response;
+  const headers = keptHeaders(response.headers, codings !== null);
+  try {
+    const body = await readBody(response, codings ?? [], MAX_RESPONSE_BYTES);
+    return { status, headers, ...body, error: null };
+  } catch (error) {
+    const { name, message } = asError(signal.aborted ? signal.reason : error);
+    return {
+      status,
+      headers,
+      ...NO_BODY,
+      truncated: true,
+      bodyError: bodyErrorOf(name, message),
+      error: null,
+    };
   }
 }
 
@@ -85,13 +111,16 @@ function checkedHop(hop: Hop, response: Response, ports: CallPorts): Hop {
   return next;
 }
 
-/** Headers by lower-case name, values of the same name joined, up to MAX_KEPT_HEADERS characters in all. */
-function keptHeaders(headers: Headers): Record<string, string> {
+/**
+ * Headers by lower-case name, values of the same name joined, up to MAX_KEPT_HEADERS characters in all. Where the body
+ * is decoded, those that told of the coded one are left out.
+ */
+function keptHeaders(headers: Headers, isDecoded: boolean): Record<string, string> {
   const kept = new Map<string, string>();
   let room = MAX_KEPT_HEADERS;
   headers.forEach((value, name) => {
     const size = name.length + value.length;
-    if (size > room) return;
+    if (size > room || (isDecoded && isOfCodedBody(name, headers))) return;
     room -= size;
     const before = kept.get(name);
     kept.set(name, before === undefined ? value : `${before}, ${value}`);
@@ -99,10 +128,16 @@ function keptHeaders(headers: Headers): Record<string, string> {
   return Object.fromEntries(kept);
 }
 
-function failedCall(cause: unknown, durationMs: number): CallResult {
-  const { name, message } = cause instanceof Error ? cause : { name: "Error", message: String(cause) };
+const NO_BODY = { body: "", bodyEncoding: "utf8" } as const;
+
+function noAnswer(cause: unknown): Answer {
+  const { name, message } = asError(cause);
   const error = { name, message: message.slice(0, MAX_ERROR_LENGTH) };
-  return { status: 0, headers: {}, body: "", bodyEncoding: "utf8", truncated: false, durationMs, error };
+  return { status: 0, headers: {}, ...NO_BODY, truncated: false, error };
+}
+
+function asError(cause: unknown): { name: string; message: string } {
+  return cause instanceof Error ? cause : { name: "Error", message: String(cause) };
 }
 
 function timeoutError(timeoutMs: number): Error {

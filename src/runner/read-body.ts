@@ -1,18 +1,21 @@
 import { bytesToBase64 } from "../callback/base64.ts";
 import type { CallResult } from "../core/messages.ts";
+import { type Coding, decoded, isOutOfBytes } from "./content-coding.ts";
 
 type Body = Pick<CallResult, "body" | "bodyEncoding" | "truncated">;
 
 /**
- * Reads at most `maxBytes` of an answer's body and cancels the rest, which would hold its connection. It is
- * text where the bytes are UTF-8 (a character that the cut went through is left out), base64 otherwise, and
- * empty where there is none. Rejects with what the connection ended in, or with the reason of an abort.
+ * Reads at most `maxBytes` of an answer's body and cancels the rest, which would hold its connection. `codings` are
+ * those that are left to undo. The body is text where the bytes are UTF-8 (a character that the cut went through is
+ * left out), base64 otherwise, and empty where there is none. Rejects with what the connection or a decoder ended in,
+ * or with the reason of an abort.
  */
-export async function readBody(response: Response, maxBytes: number): Promise<Body> {
-  if (response.body === null) return { body: "", bodyEncoding: "utf8", truncated: false };
-  const { bytes, truncated } = fitsWhole(response.headers, maxBytes)
-    ? { bytes: new Uint8Array(await response.arrayBuffer()), truncated: false }
-    : await readParts(response.body, maxBytes);
+export async function readBody(
+  response: Response,
+  codings: readonly Coding[],
+  maxBytes: number,
+): Promise<Body> {
+  const { bytes, truncated } = await readBytesOf(response, codings, maxBytes);
   const text = decodeUtf8(bytes, truncated);
   return text === null
     ? { body: bytesToBase64(bytes), bodyEncoding: "base64", truncated }
@@ -25,11 +28,37 @@ export function discardBody(response: Response): void {
   response.body?.cancel().catch(() => undefined);
 }
 
-/** True where the answer says that it fits: then one read takes it all. A compressed body can be any size. */
-function fitsWhole(headers: Headers, maxBytes: number): boolean {
-  const length = headers.get("content-length");
-  return length !== null && !headers.has("content-encoding") && Number(length) <= maxBytes;
+interface Bytes {
+  bytes: Uint8Array;
+  truncated: boolean;
 }
+
+async function readBytesOf(response: Response, codings: readonly Coding[], maxBytes: number): Promise<Bytes> {
+  if (response.body === null) return NOTHING;
+  const length = response.headers.get("content-length");
+  // No bytes need no decoder, which would miss its own header and trailer in them.
+  if (length !== null && Number(length) === 0) {
+    discardBody(response);
+    return NOTHING;
+  }
+  // A compressed body can be any size; of one that says that it fits, one read takes it all.
+  if (response.headers.has("content-encoding")) return readCoded(decoded(response.body, codings), maxBytes);
+  const fits = length !== null && Number(length) <= maxBytes;
+  if (fits) return { bytes: new Uint8Array(await response.arrayBuffer()), truncated: false };
+  return readParts(response.body, maxBytes);
+}
+
+/** Reads what a decoder gives. An empty body of unknown length is empty for it too: it fails before its first byte. */
+async function readCoded(body: ReadableStream, maxBytes: number): Promise<Bytes> {
+  const reader: Reader = body.getReader();
+  const { done, value } = await reader.read().catch((error: unknown) => {
+    if (isOutOfBytes(error)) return { done: true, value: undefined };
+    throw error;
+  });
+  return done || value === undefined ? NOTHING : readBytes(reader, maxBytes, value);
+}
+
+const NOTHING: Bytes = { bytes: new Uint8Array(), truncated: false };
 
 /** What readBytes needs of a stream's reader; the runtimes' own types differ. */
 interface Reader {
@@ -47,10 +76,7 @@ interface WholeReader extends Reader {
 const FIRST_READ_BYTES = 4_096;
 
 /** Reads a body of unknown length: a short one at once where the runtime can, else part by part. */
-async function readParts(
-  body: ReadableStream,
-  maxBytes: number,
-): Promise<{ bytes: Uint8Array; truncated: boolean }> {
+async function readParts(body: ReadableStream, maxBytes: number): Promise<Bytes> {
   const whole = wholeReader(body);
   if (whole === null) return readBytes(body.getReader(), maxBytes);
   const { value } = await whole.readAtLeast(FIRST_READ_BYTES, new Uint8Array(FIRST_READ_BYTES));
@@ -77,7 +103,7 @@ async function readBytes(
   reader: Reader,
   maxBytes: number,
   first: Uint8Array = new Uint8Array(),
-): Promise<{ bytes: Uint8Array; truncated: boolean }> {
+): Promise<Bytes> {
   const chunks: Uint8Array[] = [first];
   let length = first.length;
   // One byte beyond the cap has to be seen before the body can be called cut.

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ErrorType, ResponseView, TaskState } from "./task.ts";
+import { BodyError, ErrorType, ResponseView, TaskState } from "./task.ts";
 
 /** The signed message that tells a task's outcome: a Standard Webhooks payload. */
 export const CallbackPayload = z.object({
@@ -29,6 +29,9 @@ export const CallbackPayload = z.object({
         attempt: z.int(),
         status: z.int().nullable(),
         error_type: ErrorType.nullable(),
+        body_error: BodyError.optional().meta({
+          description: "The status came, but the body could not be read",
+        }),
         delay_ms: z.int().nullable(),
       }),
     ),

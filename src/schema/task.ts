@@ -65,6 +65,10 @@ export const ErrorType = z.enum(ERROR_TYPES);
 /** What went wrong with an attempt; see the fault table in docs/state-machine.md. */
 export type ErrorType = z.infer<typeof ErrorType>;
 
+/** How the body of an answer broke whose status had come: its connection, the time for it, or its coding. */
+export const BodyError = z.enum(["reset", "timeout", "decode"]);
+export type BodyError = z.infer<typeof BodyError>;
+
 export const FaultClass = z.enum(["transient", "permanent", "conditional"]);
 export type FaultClass = z.infer<typeof FaultClass>;
 
@@ -181,6 +185,9 @@ export const AttemptView = z.object({
   error_type: ErrorType.nullable(),
   error_code: z.string().nullable(),
   error_message: z.string().nullable(),
+  body_error: BodyError.nullable().meta({
+    description: "The status came, but the body could not be read; null: it could, or there was no answer",
+  }),
   class: FaultClass.nullable(),
   decision: z.enum(["succeed", "retry", "hold", "fail", "late"]).nullable(),
   rule: z.string().nullable().meta({ description: "What decided, such as `rules[1]: status == 401`" }),
@@ -200,11 +207,15 @@ export const CallbackAttemptView = z.object({
   duration_ms: z.int().nullable(),
   status: z.int().nullable(),
   error_type: ErrorType.nullable(),
+  body_error: BodyError.nullable(),
   next_at: z.iso.datetime().nullable(),
 });
 export type CallbackAttemptView = z.infer<typeof CallbackAttemptView>;
 
-/** What the target answered last, cut to 64 KB; headers that carry secrets are left out. */
+/**
+ * What the target answered last, decoded and cut to 64 KB; headers that carry secrets are left out. Of a body that
+ * broke nothing is kept: it is empty and `truncated`.
+ */
 export const ResponseView = z.object({
   status: z.int(),
   headers: Headers,

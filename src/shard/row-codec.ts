@@ -25,6 +25,7 @@ const USUAL_ATTEMPT = {
   errorType: null,
   errorCode: null,
   errorMessage: null,
+  bodyError: null,
   faultClass: null,
   rule: null,
   delayMs: null,
@@ -32,7 +33,11 @@ const USUAL_ATTEMPT = {
 } as const satisfies Partial<Attempt>;
 const USUAL_RESPONSE = { bodyEncoding: "utf8", truncated: false } as const satisfies Partial<KeptResponse>;
 const USUAL_CALLBACK = { handedWith: null } as const satisfies Partial<Callback>;
-const USUAL_DELIVERY = { errorType: null, nextAt: null } as const satisfies Partial<CallbackAttempt>;
+const USUAL_DELIVERY = {
+  errorType: null,
+  bodyError: null,
+  nextAt: null,
+} as const satisfies Partial<CallbackAttempt>;
 
 /** Reads the body that is kept apart for a task; null where there is none. */
 export type ReadBody = (part: "request" | "response") => string | null;

@@ -189,6 +189,7 @@ function logAttempt(ctx: ShardContext, task: Task): void {
     status: attempt.status,
     error_type: attempt.errorType,
     error_code: attempt.errorCode,
+    body_error: attempt.bodyError,
     decision: attempt.decision,
     rule: attempt.rule,
     duration_ms: attempt.durationMs,
@@ -204,6 +205,7 @@ function logDelivery(ctx: ShardContext, task: Task): void {
     attempt: attempt?.number,
     status: attempt?.status,
     error_type: attempt?.errorType,
+    body_error: attempt?.bodyError,
     duration_ms: attempt?.durationMs,
   });
 }

@@ -75,6 +75,13 @@ describe("callbackBody", () => {
     });
   });
 
+  test("says of an attempt that the body of its answer broke, and of no other", () => {
+    const history = [failure({ number: 3, bodyError: "decode" }), failure({ number: 4 })];
+    const payload = parse(buildTask({ state: "failed", reason: "max_attempts", history }));
+    expect(payload.data.history.map((attempt) => attempt.body_error)).toEqual(["decode", undefined]);
+    expect(payload.data.history[1]).not.toHaveProperty("body_error");
+  });
+
   test("has a reason only where the task was cancelled before any attempt", () => {
     const task = buildTask({ state: "cancelled", reason: "cancelled", history: [], response: null });
 
@@ -140,6 +147,7 @@ function failure(overrides: Partial<Attempt> = {}): Attempt {
     errorType: "server_error",
     errorCode: "server_error",
     errorMessage: "503",
+    bodyError: null,
     faultClass: "transient",
     decision: "retry",
     rule: null,

@@ -16,7 +16,7 @@ const build = (over: Partial<CallResult>): CallResult => ({
   ...over,
 });
 const of = (over: Partial<CallResult>) => classify(build(over), NOW);
-const thrown = (name: string, message: string, status = 0) => of({ status, error: { name, message } });
+const thrown = (name: string, message: string) => of({ status: 0, error: { name, message } });
 
 describe("classify", () => {
   test.each([200, 201, 204, 299])("takes %d for a success, with no fault", (status) => {
@@ -119,11 +119,28 @@ describe("classify", () => {
     });
   });
 
-  test("takes a connection lost after the headers for a reset, and for no answer", () => {
-    expect(thrown("Error", "Network connection lost.", 200)).toMatchObject({
-      ok: false,
+  test.each([
+    [{ status: 200 }, { ok: true, errorType: null, bodyError: "reset" }],
+    [{ status: 400 }, { errorType: "client_error", errorCode: "client_error", faultClass: "permanent" }],
+    [{ status: 410 }, { errorType: "gone" }],
+    [{ status: 489 }, { noRetry: true }],
+    [
+      { status: 500, headers: { "redrive-retry": "no" } },
+      { noRetry: true, errorType: "server_error" },
+    ],
+    [
+      { status: 503, headers: { "retry-after": "60" } },
+      { errorType: "rate_limited", retryAfterMs: 60_000 },
+    ],
+  ])("lets the status and headers of %j decide where the body broke", (part, expected) => {
+    const outcome = of({ ...part, truncated: true, bodyError: "reset" });
+    expect(outcome).toMatchObject({ status: part.status, bodyError: "reset", bodyText: null, ...expected });
+  });
+
+  test("says nothing of a body where there was no answer", () => {
+    expect(of({ status: 0, bodyError: "reset", error: { name: "E", message: "" } })).toMatchObject({
       status: 0,
-      errorType: "reset",
+      bodyError: null,
     });
   });
 

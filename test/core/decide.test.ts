@@ -39,6 +39,26 @@ function build(over: Partial<DecideInput> = {}): DecideInput {
 const by = (text: string, outcome: Outcome, over: Partial<DecideInput> = {}): Decision =>
   decide(build({ policy: policyOf(text), outcome, ...over }), HALF);
 
+describe("decide, where the body broke", () => {
+  const broken = { ...answer(200), bodyError: "timeout" } as const;
+
+  test("lets no expression about the body hold, whichever way it asks, and says why", () => {
+    for (const when of ["body == null", "body != null", "body.state == 'queued'", "!has(body.state)"]) {
+      const decision = by(`rules: [{when: "${when}", do: fail}]`, broken);
+      expect(decision).toMatchObject({
+        do: "succeed",
+        rule: "table (rules[0] failed: the body broke: timeout)",
+      });
+    }
+  });
+
+  test("lets rules ask how it broke, and see the status", () => {
+    expect(by("rules: [{when: body_error == timeout, do: retry}]", broken)).toMatchObject({ do: "retry" });
+    expect(by("rules: [{when: status == 200, do: retry}]", broken)).toMatchObject({ do: "retry" });
+    expect(by("rules: [{when: body_error != '', do: retry}]", answer(200))).toMatchObject({ do: "succeed" });
+  });
+});
+
 describe("decide, where something is known of the target", () => {
   const backoff = "backoff: {strategy: fixed, initial_interval: 10s, jitter: none";
   const situation = { loadFactor: 0.5, stretch: { factor: 4, lookedAt: NOW } };

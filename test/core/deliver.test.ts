@@ -173,6 +173,7 @@ describe("settle", () => {
         durationMs: 40,
         status: 503,
         errorType: "server_error",
+        bodyError: null,
         nextAt: LATER + 4_000,
       },
     ]);

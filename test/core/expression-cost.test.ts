@@ -82,6 +82,7 @@ describe("the cost of an expression on 64 KB of answer", () => {
         errorCode: null,
         attempt: 1,
         latencyMs: 1,
+        bodyError: null,
         headers: {},
         body: () => parsed,
       });
@@ -102,6 +103,7 @@ describe("the cost of an expression on 64 KB of answer", () => {
       errorCode: null,
       attempt: 1,
       latencyMs: 1,
+      bodyError: null,
       headers: {},
       body: () => body,
     });

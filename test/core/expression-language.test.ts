@@ -25,7 +25,15 @@ const BODY: Value = {
 function run(text: string, body: Value = BODY) {
   const compiled = compileExpression(text);
   if (!compiled.ok) throw new Error(`${text}: ${compiled.message} at ${compiled.position}`);
-  const input = { status: 200, errorType: null, errorCode: null, attempt: 1, latencyMs: 7, headers: {} };
+  const input = {
+    status: 200,
+    errorType: null,
+    errorCode: null,
+    attempt: 1,
+    latencyMs: 7,
+    bodyError: null,
+    headers: {},
+  };
   return compiled.run({ ...input, body: () => body });
 }
 

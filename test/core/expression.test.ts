@@ -10,6 +10,7 @@ const build = (over: Partial<ExpressionInput> = {}): ExpressionInput => ({
   errorCode: "busy",
   attempt: 2,
   latencyMs: 120,
+  bodyError: null,
   headers: { "x-region": "eu", server: "nginx" },
   body: () => null,
   ...over,

@@ -89,6 +89,7 @@ describe("settle", () => {
       errorType: "rate_limited",
       errorCode: "slow",
       errorMessage: "wait",
+      bodyError: "timeout",
       durationMs: 77,
     });
     const decision = { ...retryIn(3_100), rule: "rules[1]: status == 429" };
@@ -105,6 +106,7 @@ describe("settle", () => {
       errorType: "rate_limited",
       errorCode: "slow",
       errorMessage: "wait",
+      bodyError: "timeout",
       faultClass: "transient",
       decision: "retry",
       rule: "rules[1]: status == 429",

@@ -84,6 +84,7 @@ describe("taskView", () => {
           error_type: "server_error",
           error_code: "server_error",
           error_message: "busy",
+          body_error: null,
           class: "transient",
           decision: "retry",
           rule: "table",
@@ -150,6 +151,7 @@ describe("taskView", () => {
           duration_ms: 20,
           status: 500,
           error_type: "server_error",
+          body_error: null,
           next_at: "2026-11-23T10:00:05.000Z",
         },
         {
@@ -158,6 +160,7 @@ describe("taskView", () => {
           duration_ms: null,
           status: 500,
           error_type: "server_error",
+          body_error: null,
           next_at: null,
         },
       ],

@@ -2,7 +2,7 @@ import type { Chance } from "./chance.ts";
 import { hostileText, mutateText } from "./texts.ts";
 
 const ATOMS = [
-  ...["status", "attempt", "latency_ms", "error_type", "error_code", "headers", "body", "timeout", "true", "false", "null"],
+  ...["status", "attempt", "latency_ms", "error_type", "error_code", "headers", "body", "body_error", "timeout", "true", "false", "null"],
   ...["0", "1", "503", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "1.5", "1e308", "0u", "'x'"],
   ...['"a"', "b'x'", "r'\\'", "[]", "{}", "[1, 'a', [2]]", "{'a': 1}", "body.items", "body.a.b.c", 'headers["x-one"]', "body[0]"],
   ...["size(body)", "body.text.size()", "int('9')", "double('x')", "string(1)", "dyn(1)", "matches('a', '(a+)+$')", "timestamp('x')"],

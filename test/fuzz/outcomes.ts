@@ -14,6 +14,7 @@ const INPUT: ExpressionInput = {
   errorCode: "x",
   attempt: 2,
   latencyMs: 12,
+  bodyError: null,
   headers: { "x-one": "1" },
   body: () => BODY,
 };

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
+import { deflateSync, gzipSync } from "node:zlib";
 import { Webhook } from "standardwebhooks";
 import { afterEach, describe, expect, test } from "vitest";
 import type { CallRequest } from "../../src/core/messages.ts";
@@ -113,12 +114,20 @@ describe("makeCall on a target that fails", () => {
     expect(result.durationMs).toBeGreaterThanOrEqual(35);
   });
 
-  test("gives TimeoutError where the body does not end in time", async () => {
-    const { origin } = await serve((_, answer) => answer.writeHead(200).write("half"));
+  test("keeps status and headers where the body does not end in time", async () => {
+    const { origin } = await serve((_, answer) =>
+      answer.writeHead(429, { "retry-after": "60" }).write("half"),
+    );
 
     const result = await makeCall(buildRequest({ url: origin, timeoutMs: 40 }), ports);
 
-    expect(result).toMatchObject({ status: 0, headers: {}, body: "", error: { name: "TimeoutError" } });
+    expect(result).toMatchObject({
+      status: 429,
+      headers: { "retry-after": "60" },
+      bodyError: "timeout",
+      error: null,
+    });
+    expect(result).toMatchObject({ body: "", truncated: true });
   });
 
   test("bounds all redirects together by one timeout", async () => {
@@ -131,7 +140,7 @@ describe("makeCall on a target that fails", () => {
     expect(result.error?.name).toBe("TimeoutError");
   });
 
-  test("gives status 0 and the error where the body breaks off", async () => {
+  test("keeps the status where the body breaks off, and nothing of the body", async () => {
     const { origin } = await serve((_, answer) => {
       answer.writeHead(200, { "content-length": "100" });
       answer.write("half", () => answer.destroy());
@@ -139,7 +148,25 @@ describe("makeCall on a target that fails", () => {
 
     const result = await makeCall(buildRequest({ url: origin }), ports);
 
-    expect(result).toMatchObject({ status: 0, body: "", error: { message: expect.any(String) } });
+    expect(result).toMatchObject({ status: 200, body: "", truncated: true, bodyError: "reset", error: null });
+  });
+
+  test("says that the body cannot be decoded", async () => {
+    // As workerd's own decoder fails.
+    const body = new ReadableStream({
+      pull: (controller) => controller.error(new TypeError("Gzip decompression failed.")),
+    });
+    const answering = async () => new Response(body, { headers: { "content-encoding": "gzip" } });
+
+    const result = await makeCall(buildRequest(), { ...ports, fetch: answering });
+
+    expect(result).toMatchObject({
+      status: 200,
+      body: "",
+      truncated: true,
+      bodyError: "decode",
+      error: null,
+    });
   });
 
   test("gives status 0 and the error where nobody listens", async () => {
@@ -238,6 +265,47 @@ describe("makeCall on a large answer", () => {
     const { origin } = await serve((_, answer) => answer.setHeader("set-cookie", ["a=1", "b=2"]).end());
 
     expect((await makeCall(buildRequest({ url: origin }), ports)).headers["set-cookie"]).toBe("a=1, b=2");
+  });
+});
+
+describe("makeCall on a coded body", () => {
+  const coded = (bytes: Uint8Array, coding: string) => async () =>
+    new Response(new Uint8Array(bytes), {
+      headers: { "content-encoding": coding, "content-length": String(bytes.length) },
+    });
+
+  test.each([
+    ["x-gzip", gzipSync("text")],
+    ["X-GZIP", gzipSync("text")],
+    ["Gzip", gzipSync("text")],
+    ["deflate", deflateSync("text")],
+    ["identity, x-gzip", gzipSync("text")],
+    ["deflate, gzip", gzipSync(deflateSync("text"))],
+  ])("undoes %s, and drops the headers of the coded one", async (coding, bytes) => {
+    const result = await makeCall(buildRequest(), { ...ports, fetch: coded(bytes, coding) });
+    expect(result).toMatchObject({ body: "text", truncated: false, headers: {}, error: null });
+    expect(result).not.toHaveProperty("bodyError");
+  });
+
+  test.each(["zstd", "x-gzip, zstd", "x-gzip, x-gzip, x-gzip"])("leaves %s as it is", async (coding) => {
+    const bytes = Uint8Array.of(0xff, 0);
+    const result = await makeCall(buildRequest(), { ...ports, fetch: coded(bytes, coding) });
+    expect(result).toMatchObject({ body: "/wA=", bodyEncoding: "base64" });
+    expect(result.headers).toEqual({ "content-encoding": coding, "content-length": "2" });
+  });
+
+  test("cuts what a small body grows to", async () => {
+    const result = await makeCall(buildRequest(), {
+      ...ports,
+      fetch: coded(gzipSync("a".repeat(9e6)), "x-gzip"),
+    });
+    expect(result).toMatchObject({ body: "a".repeat(65_536), truncated: true, error: null });
+  });
+
+  test.each(["x-gzip", "gzip", "deflate", "br"])("takes an empty body in %s for one", async (coding) => {
+    const result = await makeCall(buildRequest(), { ...ports, fetch: coded(new Uint8Array(), coding) });
+    expect(result).toMatchObject({ status: 200, body: "", truncated: false, error: null });
+    expect(result).not.toHaveProperty("bodyError");
   });
 });
 

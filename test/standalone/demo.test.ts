@@ -149,6 +149,7 @@ function attemptsAt(...startedAts: number[]): AttemptView[] {
     error_type: i === 2 ? null : "server_error",
     error_code: null,
     error_message: null,
+    body_error: null,
     class: null,
     decision: null,
     rule: null,

@@ -80,6 +80,7 @@ export function buildAttempt(overrides: Partial<Attempt> = {}): Attempt {
     errorType: "server_error",
     errorCode: "server_error",
     errorMessage: null,
+    bodyError: null,
     faultClass: "transient",
     decision: "retry",
     rule: "table",
@@ -131,6 +132,7 @@ export function buildDelivery(overrides: Partial<CallbackAttempt> = {}): Callbac
     durationMs: 20,
     status: 500,
     errorType: "server_error",
+    bodyError: null,
     nextAt: null,
     ...overrides,
   };
@@ -147,6 +149,7 @@ export function buildOutcome(overrides: Partial<Outcome> = {}): Outcome {
     faultClass: null,
     retryAfterMs: null,
     noRetry: false,
+    bodyError: null,
     headers: {},
     bodyText: null,
     durationMs: 40,

@@ -3,6 +3,7 @@ import type { AppError } from "../../src/api/app-error.ts";
 import { parse, pathText } from "../../src/api/parse.ts";
 import { SubmittedTask } from "../../src/api/task-from-request.ts";
 import { TaskQuery } from "../../src/schema/task.ts";
+import { cpuMs } from "../support/cpu-time.ts";
 
 const URL = "https://api.example.com/x";
 
@@ -74,16 +75,16 @@ describe("parse", () => {
 
   test("takes well under a second for a body full of unknown fields", () => {
     const fields = Array.from({ length: 150_000 }, (_, i) => [`retrz${i}`, 1] as const);
-    const startedAt = performance.now();
+    const startedAt = cpuMs();
     expect(errorsOf({ url: URL, ...Object.fromEntries(fields) })).toHaveLength(150_000);
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(cpuMs() - startedAt).toBeLessThan(1_000);
   });
 
   test("takes well under a second for thousands of objects of long unknown fields", () => {
     const rule = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${"ab".repeat(32)}${i}`, 0]));
-    const startedAt = performance.now();
+    const startedAt = cpuMs();
     for (let i = 0; i < 400; i++) errorsOf({ url: URL, ...rule, retry: { rules: Array(20).fill(rule) } });
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(cpuMs() - startedAt).toBeLessThan(1_000);
   });
 
   test("names every unknown field, with the known one that is close", () => {

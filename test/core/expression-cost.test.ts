@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { compileExpression } from "../../src/core/expression.ts";
 import { MAX_EXPRESSION_LENGTH, MAX_RESPONSE_BYTES } from "../../src/schema/limits.ts";
+import { cpuMs } from "../support/cpu-time.ts";
 
 /** Alone on a fast machine a run ends within a millisecond; this bound holds for a busy one, and tells from a run away. */
 const MAX_MS = 15;
@@ -75,7 +76,7 @@ describe("the cost of an expression on 64 KB of answer", () => {
     const times: number[] = [];
     for (let i = 0; i < 5; i++) {
       const parsed = JSON.parse(json);
-      const startedAt = performance.now();
+      const startedAt = cpuMs();
       const result = compiled.run({
         status: 503,
         errorType: null,
@@ -86,7 +87,7 @@ describe("the cost of an expression on 64 KB of answer", () => {
         headers: {},
         body: () => parsed,
       });
-      times.push(performance.now() - startedAt);
+      times.push(cpuMs() - startedAt);
       expect([true, EXHAUSTED]).toContainEqual(result);
     }
     expect(Math.min(...times)).toBeLessThan(MAX_MS);
@@ -96,7 +97,7 @@ describe("the cost of an expression on 64 KB of answer", () => {
     const compiled = compileExpression(repeated("body[0] == body[1]", "||"));
     if (!compiled.ok) throw new Error(compiled.message);
     const body = [nested(16_000), nested(16_000)];
-    const startedAt = performance.now();
+    const startedAt = cpuMs();
     const result = compiled.run({
       status: 0,
       errorType: null,
@@ -108,6 +109,6 @@ describe("the cost of an expression on 64 KB of answer", () => {
       body: () => body,
     });
     expect(result).toEqual({ failed: "nested too deeply to compare" });
-    expect(performance.now() - startedAt).toBeLessThan(MAX_MS);
+    expect(cpuMs() - startedAt).toBeLessThan(MAX_MS);
   });
 });

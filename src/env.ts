@@ -1,5 +1,7 @@
+import { DEFAULT_EVIDENCE_FLOOR_MS } from "./core/breaker-policy.ts";
 import type { BreakerPort, CatalogPort, RunnerPort, ShardApi } from "./core/messages.ts";
 import { type AddressRules, parseAddressRules } from "./core/target-url.ts";
+import { parseDuration } from "./schema/duration.ts";
 
 /**
  * A Durable Object namespace whose objects answer the methods of `Port`. It names no class, so that code on
@@ -33,6 +35,8 @@ export interface Env {
   REDRIVE_ALLOW_TARGETS?: string;
   /** Comma list of the deployment's own host names, which no target may be. */
   REDRIVE_OWN_HOSTS?: string;
+  /** The shortest timeout that is evidence for the breakers of other queues, as "5s". */
+  REDRIVE_EVIDENCE_FLOOR?: string;
 }
 
 /** What targets may be on this deployment. Throws a RangeError where REDRIVE_ALLOW_TARGETS is wrong. */
@@ -42,4 +46,9 @@ export function addressRulesOf(env: Pick<Env, "REDRIVE_ALLOW_TARGETS" | "REDRIVE
     ...parseAddressRules(env.REDRIVE_ALLOW_TARGETS),
     ownHosts: ownHosts.filter((host) => host !== ""),
   };
+}
+
+/** The floor of what is evidence for other queues, in ms. What cannot be read is as if it were not set: that is safe. */
+export function evidenceFloorOf({ REDRIVE_EVIDENCE_FLOOR: text = "" }: Env): number {
+  return parseDuration(text) ?? DEFAULT_EVIDENCE_FLOOR_MS;
 }

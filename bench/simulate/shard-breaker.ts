@@ -63,7 +63,7 @@ export class ShardBreaker {
   /** A call came back; `probe` is its lease, null where it was none. */
   count(ok: boolean, startedAt: number, probe: number | null): void {
     const durationMs = this.#schedule.now - startedAt;
-    const timeouts = { timeoutMs: TIMEOUT_MS, queueTimeoutMs: TIMEOUT_MS };
+    const timeouts = { timeoutMs: TIMEOUT_MS, queueTimeoutMs: TIMEOUT_MS, floorMs: 0 };
     const effect = effectOf(
       { errorType: ok ? null : "server_error", status: ok ? 200 : 503, durationMs },
       timeouts,

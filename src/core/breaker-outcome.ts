@@ -16,10 +16,12 @@ export interface CallEffect {
 
 /** How long the call might have taken. */
 export interface CallTimeouts {
-  /** The attempt's own. */
+  /** The call's own. */
   timeoutMs: number;
-  /** The one its queue sets. */
+  /** The one its queue sets for such a call. */
   queueTimeoutMs: number;
+  /** The shortest that is evidence for the others who go by this breaker; 0: there are none. */
+  floorMs: number;
 }
 
 /** The faults that are the target's and pass, and whether there was a connection. */
@@ -40,19 +42,21 @@ const SAY_NOTHING: ReadonlySet<ErrorType> = new Set(["interrupted", "invalid_req
 
 /**
  * What an outcome counts for its target; null: nothing. Any answer that is none of the target's transient faults
- * shows that it works, a 404 too. A timeout shorter than the queue's own counts for nothing, and slowness is
- * measured by the longer of the two: else one task with a timeout of 1 ms could close a target for everybody.
+ * shows that it works, a 404 too. A timeout shorter than the queue's own, or than the floor where others go by the
+ * same breaker, counts for nothing, and slowness is measured by the longest of the three: else a task, a callback or a
+ * queue with a timeout of 1 ms could close a target for everybody.
  */
 export function effectOf(
   outcome: Pick<Outcome, "errorType" | "status" | "durationMs">,
-  { timeoutMs, queueTimeoutMs }: CallTimeouts,
+  { timeoutMs, queueTimeoutMs, floorMs }: CallTimeouts,
   slowFraction: number,
 ): CallEffect | null {
   const { errorType, status, durationMs } = outcome;
-  const slow = durationMs > slowFraction * Math.max(timeoutMs, queueTimeoutMs);
+  const countsFromMs = Math.max(queueTimeoutMs, floorMs);
+  const slow = durationMs > slowFraction * Math.max(timeoutMs, countsFromMs);
   if (errorType === null) return { ok: true, slow, reach: "reached" };
   if (SAY_NOTHING.has(errorType)) return null;
-  if (errorType === "timeout" && timeoutMs < queueTimeoutMs) return null;
+  if (errorType === "timeout" && timeoutMs < countsFromMs) return null;
   const reach = TARGET_FAULTS.get(errorType);
   if (errorType === "rate_limited" && status === TOO_MANY_REQUESTS)
     return { ok: false, slow, reach: "reached", asksToWait: true };

@@ -1,4 +1,5 @@
 import { BreakerSettings, type Readiness } from "../schema/breaker.ts";
+import { SECOND_MS } from "../schema/limits.ts";
 
 /** The breaker settings of a queue as decisions are made by them. Rates and fractions are over 0, at most 1. */
 export interface BreakerPolicy {
@@ -20,6 +21,9 @@ export interface BreakerPolicy {
   halfOpenSuccesses: number;
   readiness: Readiness | null;
 }
+
+/** A timeout shorter than this is no evidence for other queues, where the deployment sets nothing else. */
+export const DEFAULT_EVIDENCE_FLOOR_MS = 5 * SECOND_MS;
 
 /** The policy of a queue where it says nothing. */
 export const DEFAULT_BREAKER_POLICY: BreakerPolicy = policyOf(BreakerSettings.parse({}));
@@ -45,4 +49,9 @@ function policyOf(settings: BreakerSettings): BreakerPolicy {
     halfOpenSuccesses: settings.half_open_successes,
     readiness: settings.readiness ?? null,
   };
+}
+
+/** Whether queues other than the one whose policy this is go by the breaker of a target key. */
+export function isShared(key: string, { share, enabled }: BreakerPolicy): boolean {
+  return enabled && share === "deployment" && !key.startsWith("key:");
 }

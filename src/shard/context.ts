@@ -13,6 +13,7 @@ import type { Tx } from "./group-commit.ts";
 import { LaneRows } from "./lane-rows.ts";
 import { Lanes } from "./lanes.ts";
 import { PollRows } from "./poll-rows.ts";
+import type { ShardPorts } from "./ports.ts";
 import { QueueRate } from "./queue-rate.ts";
 import { Rows, type TaskKey } from "./rows.ts";
 import { Spares } from "./spares.ts";
@@ -40,6 +41,8 @@ export class ShardContext {
   readonly spares: Spares;
   readonly now: () => number;
   readonly random: () => number;
+  /** The shortest timeout that is evidence for other queues. */
+  readonly evidenceFloorMs: number;
   /** Null until the first submit or configure. */
   config: QueueConfig | null = null;
   closed = false;
@@ -58,7 +61,7 @@ export class ShardContext {
   /** Lines for the log, written after the commit. */
   logLines: Record<string, unknown>[] = [];
 
-  constructor(name: string, sql: SqlPort, clock: { now(): number; random(): number }) {
+  constructor(name: string, sql: SqlPort, world: Pick<ShardPorts, "now" | "random" | "evidenceFloorMs">) {
     this.name = name;
     this.index = Number(name.split("-").at(-1) ?? 0);
     this.sql = sql;
@@ -67,8 +70,9 @@ export class ShardContext {
     this.laneRows = new LaneRows(sql);
     this.polls = new PollRows(sql);
     this.flights = new Flights(sql);
-    this.now = clock.now;
-    this.random = clock.random;
+    this.now = world.now;
+    this.random = world.random;
+    this.evidenceFloorMs = world.evidenceFloorMs;
     this.targets = new Targets(this);
     this.rate = new QueueRate(this);
     this.spares = new Spares(this);

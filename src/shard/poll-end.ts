@@ -1,5 +1,6 @@
 import { effectOf } from "../core/breaker-outcome.ts";
 import { classify } from "../core/classify.ts";
+import { targetOfLane } from "../core/lane.ts";
 import type { CallResult } from "../core/messages.ts";
 import { resolvePolicy } from "../core/policy.ts";
 import type { ShardContext } from "./context.ts";
@@ -24,7 +25,8 @@ export function endedPoll(ctx: ShardContext, tx: Tx, poll: Poll, result: CallRes
   const outcome = result === null ? null : classify(result, now);
   const probe = ctx.flights.get(poll.url)?.probe ?? null;
   if (probe !== null) {
-    const timeouts = { timeoutMs: poll.timeoutMs, queueTimeoutMs: ctx.queue.settings.timeout };
+    const floorMs = ctx.targets.floorMsOf(targetOfLane(poll.lane));
+    const timeouts = { timeoutMs: poll.timeoutMs, queueTimeoutMs: ctx.queue.settings.timeout, floorMs };
     const effect = outcome === null ? null : effectOf(outcome, timeouts, ctx.targets.policy.slowFraction);
     ctx.targets.probeEnded(tx, poll.lane, probe, effect?.ok ?? null);
   }

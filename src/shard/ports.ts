@@ -7,6 +7,8 @@ export interface ShardPorts {
   transaction<T>(run: () => T): T;
   now(): number;
   random(): number;
+  /** The shortest timeout that is evidence for other queues, as the deployment sets it. */
+  evidenceFloorMs: number;
   wait(ms: number): Promise<void>;
   /** Arms the object's one alarm, in the commit that is being made. */
   setAlarm(at: number): void;

@@ -21,7 +21,7 @@ import type {
   TaskAnswer,
 } from "../core/messages.ts";
 import { migrate } from "../core/migrate.ts";
-import type { Env } from "../env.ts";
+import { type Env, evidenceFloorOf } from "../env.ts";
 import { Shard } from "./shard.ts";
 
 const MIGRATIONS = [
@@ -44,6 +44,7 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
       transaction: (run) => storage.transactionSync(run),
       now: clock.now,
       random: clock.random,
+      evidenceFloorMs: evidenceFloorOf(env),
       wait: clock.wait,
       setAlarm: (at) => void storage.setAlarm(at),
       keepAlive: (promise) => ctx.waitUntil(promise),

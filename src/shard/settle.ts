@@ -1,3 +1,4 @@
+import { DEFAULT_CALLBACK_TIMEOUT_MS } from "../core/callback-settings.ts";
 import { classify, interrupted, type Outcome } from "../core/classify.ts";
 import { type Decision, decide, decideCallback } from "../core/decide.ts";
 import { deliver } from "../core/deliver.ts";
@@ -61,13 +62,16 @@ export function lapse(ctx: ShardContext, tx: Tx, id: string, lease: number): voi
 function noteEnd(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome): boolean {
   const delivering = task.callback?.state === "running";
   const timeoutMs = delivering ? deliveryTimeout(ctx, task) : ctx.timeoutOf(task);
+  const { settings } = ctx.queue;
   const started = delivering ? task.callback?.attempts.at(-1) : task.history.at(-1);
   return ctx.targets.ended(tx, {
     key: delivering ? targetOfLane(task.callback?.lane ?? "") : task.target,
     outcome,
     startedAt: started?.startedAt ?? ctx.now(),
     timeoutMs,
-    queueTimeoutMs: delivering ? timeoutMs : ctx.queue.settings.timeout,
+    queueTimeoutMs: delivering
+      ? (settings.callback?.timeout ?? DEFAULT_CALLBACK_TIMEOUT_MS)
+      : settings.timeout,
     maxHoldMs: ctx.policyOf(task).maxRetryAfterMs,
     flight: ctx.flights.get(task.id),
   });

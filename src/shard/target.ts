@@ -58,6 +58,7 @@ export interface TargetCall {
   outcome: Outcome;
   startedAt: number;
   timeoutMs: number;
+  /** The one that its queue sets for such a call. */
   queueTimeoutMs: number;
   /** The most that a Retry-After holds the target. */
   maxHoldMs: number;

@@ -1,6 +1,6 @@
 import { isStretchDue, stretchAt } from "../core/adaptive.ts";
 import { type CallEffect, effectOf } from "../core/breaker-outcome.ts";
-import { type BreakerPolicy, breakerPolicy } from "../core/breaker-policy.ts";
+import { type BreakerPolicy, breakerPolicy, isShared } from "../core/breaker-policy.ts";
 import { retryLane, targetOfLane } from "../core/lane.ts";
 import {
   adopt,
@@ -75,6 +75,11 @@ export class Targets {
     const settings = this.#ctx.queue.settings.breaker;
     if (this.#policy?.of !== settings) this.#policy = { of: settings, policy: breakerPolicy(settings) };
     return this.#policy.policy;
+  }
+
+  /** The shortest timeout of a call to the target that is evidence; 0: any that its queue's own settings take. */
+  floorMsOf(key: string): number {
+    return isShared(key, this.policy) ? this.#ctx.evidenceFloorMs : 0;
   }
 
   get(key: string): Target {
@@ -179,7 +184,8 @@ export class Targets {
     const { key, outcome, startedAt, timeoutMs, queueTimeoutMs } = call;
     const { now, policy } = this.#context;
     const before = this.get(key);
-    const effect = effectOf(outcome, { timeoutMs, queueTimeoutMs }, policy.slowFraction);
+    const floorMs = this.floorMsOf(key);
+    const effect = effectOf(outcome, { timeoutMs, queueTimeoutMs, floorMs }, policy.slowFraction);
     let target = withResult(before, { outcome, startedAt, effect }, this.#ctx.capacity, now);
     if (effect !== null) target = withRampStep(target, effect.ok);
     target = withAskedHold(target, call, now);

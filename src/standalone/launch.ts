@@ -120,6 +120,7 @@ function environmentOf(
     REDRIVE_SIGNING_SECRET: secrets.signingSecret,
     REDRIVE_CALLS: settings.calls,
     ...(openFiles !== null && { REDRIVE_OPEN_FILES: String(openFiles) }),
+    ...(settings.evidenceFloor !== null && { REDRIVE_EVIDENCE_FLOOR: settings.evidenceFloor }),
     ...(settings.sandbox && { REDRIVE_SANDBOX: "on" }),
     ...(isLoopback(settings.host) && { REDRIVE_ALLOW_TARGETS: "loopback" }),
   };

@@ -1,6 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import { isSecret } from "../callback/signature.ts";
+import { parseDuration } from "../schema/duration.ts";
 
 export const DEFAULT_PORT = 8787;
 export const DEFAULT_HOST = "127.0.0.1";
@@ -21,6 +22,8 @@ export interface Settings {
   sandbox: boolean;
   /** Where calls are made: in the shards' own objects, or as on Cloudflare by the submitting Worker and Runner objects. */
   calls: "shard" | "edge";
+  /** The shortest timeout that is evidence for the breakers of other queues, as "5s"; null: the default. */
+  evidenceFloor: string | null;
   /** The module to serve in place of `src/index.ts`, absolute; null: `src/index.ts`. */
   entry: string | null;
 }
@@ -54,6 +57,7 @@ export function parseSettings(
     signingSecret: read<string | null>("REDRIVE_SIGNING_SECRET", null, parseSigningSecret),
     sandbox: read("REDRIVE_SANDBOX", isLoopback(host), parseSwitch),
     calls: read<Settings["calls"]>("REDRIVE_CALLS", "shard", parseCalls),
+    evidenceFloor: read<string | null>("REDRIVE_EVIDENCE_FLOOR", null, parseFloor),
     entry: read<string | null>("REDRIVE_ENTRY", null, (text) => resolve(cwd, text)),
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
@@ -85,6 +89,7 @@ Settings are environment variables:
                           the port (default: on while HOST is a loopback address)
   REDRIVE_CALLS           where calls are made: shard (in the shards' own objects, the default) or edge
                           (as on Cloudflare, for comparison)
+  REDRIVE_EVIDENCE_FLOOR  shortest timeout that counts for the breakers of other queues (default 5s)
   REDRIVE_ENTRY           module to serve in place of src/index.ts, for tests
 `;
 
@@ -119,6 +124,10 @@ function parseSwitch(text: string): boolean | Wrong {
 
 function parseCalls(text: string): Settings["calls"] | Wrong {
   return text === "shard" || text === "edge" ? text : new Wrong("shard or edge");
+}
+
+function parseFloor(text: string): string | Wrong {
+  return parseDuration(text) === null ? new Wrong("a duration such as 5s") : text;
 }
 
 function parseApiKey(text: string): string | Wrong {

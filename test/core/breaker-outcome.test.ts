@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type CallEffect, effectOf } from "../../src/core/breaker-outcome.ts";
 import { ERROR_TYPES, type ErrorType } from "../../src/schema/task.ts";
 
-const TIMEOUTS = { timeoutMs: 20_000, queueTimeoutMs: 20_000 };
+const TIMEOUTS = { timeoutMs: 20_000, queueTimeoutMs: 20_000, floorMs: 0 };
 const effect = (
   errorType: ErrorType | null,
   over: Partial<typeof TIMEOUTS & { durationMs: number; status: number }> = {},
@@ -53,6 +53,22 @@ describe("effectOf", () => {
   test("does not count a timeout shorter than the queue's own", () => {
     expect(effect("timeout", { timeoutMs: 1 })).toBeNull();
     expect(effect("server_error", { timeoutMs: 1 })).not.toBeNull();
+  });
+
+  test("does not count a timeout shorter than the floor, where others go by the breaker", () => {
+    const short = { timeoutMs: 1_000, queueTimeoutMs: 1_000 };
+    expect(effect("timeout", short)).toEqual({ ok: false, slow: false, reach: "unknown" });
+    expect(effect("timeout", { ...short, floorMs: 5_000 })).toBeNull();
+    expect(effect("timeout", { timeoutMs: 4_999, queueTimeoutMs: 1_000, floorMs: 5_000 })).toBeNull();
+    expect(effect("timeout", { timeoutMs: 5_000, queueTimeoutMs: 1_000, floorMs: 5_000 })).not.toBeNull();
+    expect(effect("connect", { ...short, floorMs: 5_000 })).not.toBeNull();
+  });
+
+  test("measures slowness by the floor, where timeouts are shorter", () => {
+    const short = { timeoutMs: 1_000, queueTimeoutMs: 1_000, durationMs: 900 };
+    expect(effect(null, short)?.slow).toBe(true);
+    expect(effect(null, { ...short, floorMs: 5_000 })?.slow).toBe(false);
+    expect(effect(null, { ...short, durationMs: 4_001, floorMs: 5_000 })?.slow).toBe(true);
   });
 
   test("calls slow what took more than the fraction of the longer timeout", () => {

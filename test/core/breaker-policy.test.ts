@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { breakerPolicy, DEFAULT_BREAKER_POLICY } from "../../src/core/breaker-policy.ts";
+import { breakerPolicy, DEFAULT_BREAKER_POLICY, isShared } from "../../src/core/breaker-policy.ts";
 import { BreakerSettings } from "../../src/schema/breaker.ts";
 
 describe("breakerPolicy", () => {
@@ -47,5 +47,17 @@ describe("breakerPolicy", () => {
       openMs: 300_000,
       maxOpenMs: 300_000,
     });
+  });
+});
+
+describe("isShared", () => {
+  const policy = (settings: Parameters<typeof BreakerSettings.parse>[0]) =>
+    breakerPolicy(BreakerSettings.parse(settings));
+
+  test("is true of an origin that all queues share, and false of what is one queue's own", () => {
+    expect(isShared("https://api.example", policy({}))).toBe(true);
+    expect(isShared("key:orders/slow", policy({}))).toBe(false);
+    expect(isShared("https://api.example", policy({ share: "queue" }))).toBe(false);
+    expect(isShared("https://api.example", policy({ enabled: false }))).toBe(false);
   });
 });

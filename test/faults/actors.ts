@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { TargetBreaker } from "../../src/breaker/target-breaker.ts";
+import { DEFAULT_EVIDENCE_FLOOR_MS } from "../../src/core/breaker-policy.ts";
 import type { Grant, RunAnswer, RunMessage, SettleAnswer } from "../../src/core/messages.ts";
 import { migrate } from "../../src/core/migrate.ts";
 import { type RunPorts, runChain } from "../../src/runner/run-grant.ts";
@@ -46,6 +47,7 @@ export function shardHost(world: World, ledger: Ledger, name: string): Host<Shar
         transaction,
         now: () => life.now(),
         random: world.chance.next,
+        evidenceFloorMs: DEFAULT_EVIDENCE_FLOOR_MS,
         wait: (ms) => world.wait(life, ms),
         setAlarm: (at) => host.setAlarm(at),
         keepAlive: (promise) => world.keepAlive(life, promise),

@@ -181,6 +181,11 @@ describe("settings", () => {
     ["HOST", "example.com", 'HOST must be an IP address or localhost, got "example.com".'],
     ["REDRIVE_SANDBOX", "yes", 'REDRIVE_SANDBOX must be on or off, got "yes".'],
     ["REDRIVE_CALLS", "both", 'REDRIVE_CALLS must be shard or edge, got "both".'],
+    [
+      "REDRIVE_EVIDENCE_FLOOR",
+      "5 seconds",
+      'REDRIVE_EVIDENCE_FLOOR must be a duration such as 5s, got "5 seconds".',
+    ],
     ["REDRIVE_API_KEY", "hush", "REDRIVE_API_KEY must be 16 to 256 visible ASCII characters."],
     ["REDRIVE_SIGNING_SECRET", "hush", "REDRIVE_SIGNING_SECRET must be whsec_ and 24 to 64 bytes in base64."],
   ])("%s=%s is refused, and a secret is not repeated", async (name, value, message) => {
@@ -205,6 +210,7 @@ describe("settings", () => {
       "REDRIVE_API_KEY",
       "REDRIVE_SIGNING_SECRET",
       "REDRIVE_CALLS",
+      "REDRIVE_EVIDENCE_FLOOR",
     ])
       expect(stdout).toContain(`  ${name} `);
   });

@@ -233,6 +233,7 @@ export class ShardWorld {
       transaction,
       now: () => this.now,
       random: () => this.random(),
+      evidenceFloorMs: 5_000,
       wait: () => Promise.resolve(),
       setAlarm: (at) => this.#setAlarm(at),
       keepAlive: (promise) => this.#background.push(promise),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { BreakerState, BreakerView } from "../schema/breaker.ts";
+import { BreakerState, BreakerView, HoldView } from "../schema/breaker.ts";
 import { QueueName } from "../schema/task.ts";
 
 /** The most breakers one answer lists. */
@@ -21,6 +21,10 @@ export const BreakerQuery = z.strictObject({
 /** A breaker as the API shows it, with the queue it is for. */
 export const ShownBreaker = BreakerView.extend({
   queue: z.string().nullable().meta({ description: "The only queue that goes by it; null: all queues" }),
+  released_holds: z
+    .array(HoldView)
+    .optional()
+    .meta({ description: "Of a reset: the holds that it released" }),
 });
 export type ShownBreaker = z.infer<typeof ShownBreaker>;
 

@@ -16,8 +16,8 @@ export const BREAKER_ROUTES: readonly RouteDoc[] = [
     tag: "Breakers",
     summary: "List breakers",
     description:
-      "Those that are not closed, and those of targets called within the last hour, of the queues that the key may " +
-      "see; at most 100. Those that are not closed come first.",
+      "Those that are not closed, and those of targets that are held or were called within the last hour, of the queues " +
+      "that the key may see; at most 100. Those that are not closed come first.",
     scope: "read",
     query: BreakersQuery,
     responses: [{ status: 200, description: "The breakers", schema: "BreakerList" }],
@@ -30,7 +30,7 @@ export const BREAKER_ROUTES: readonly RouteDoc[] = [
     summary: "Read a breaker",
     description:
       "By its target key, percent-encoded: an origin, or `key:<queue>/<breaker_key>`. A key that is limited to some " +
-      "queues sees the breakers that these use.",
+      "queues sees the breakers that these use, and their holds only.",
     scope: "read",
     query: BreakerQuery,
     responses: [{ status: 200, description: "The breaker", schema: "Breaker" }],
@@ -55,9 +55,10 @@ export const BREAKER_ROUTES: readonly RouteDoc[] = [
     ...OPERATION,
     method: "POST",
     path: "/v1/breakers/{key}/reset",
-    summary: "Close a breaker",
+    summary: "Close a breaker, and release the target's holds",
     description:
-      "Whatever it is; load comes back step by step. A breaker that all queues go by needs the scope `admin`, with a " +
+      "Whatever it is; load comes back step by step. What the target asked for by `Retry-After` is over for all queues " +
+      "that go by the breaker; `released_holds` says what that was. A breaker that all queues go by needs the scope `admin`, with a " +
       "key that is not limited to some queues.",
     request: {
       schema: "BreakerOperation",

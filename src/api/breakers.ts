@@ -1,7 +1,7 @@
 import { Hono } from "hono";
-import type { BreakerPort } from "../core/messages.ts";
+import type { BreakerPort, ToldBreaker } from "../core/messages.ts";
 import { shardName } from "../core/queue-shards.ts";
-import { BreakerOperation, type BreakerView } from "../schema/breaker.ts";
+import { BreakerOperation, type HoldView } from "../schema/breaker.ts";
 import { MAX_SETTINGS_BYTES } from "../schema/limits.ts";
 import { type AppContext, type AppEnv, callBreaker, callShard } from "./app-env.ts";
 import { AppError } from "./app-error.ts";
@@ -11,7 +11,9 @@ import { cachedQueues } from "./catalog-cache.ts";
 import { type BreakerPlace, findBreaker, noBreaker } from "./find-breaker.ts";
 import { listBreakers, usesBreaker } from "./list-breakers.ts";
 import { parse } from "./parse.ts";
+import { shownHolds } from "./queue-hold.ts";
 import { readBody } from "./read-body.ts";
+import { holdsOf, releasedHolds, releaseInShards } from "./target-holds.ts";
 
 /** Read breakers, hold them open and close them. */
 export const breakers = new Hono<AppEnv>();
@@ -26,34 +28,36 @@ breakers.get("/v1/breakers/:key", needs("read"), async (c) => {
     place.queue !== null || c.get("caller").queues === null || (await usesBreaker(c, place.name));
   const view = mayBeSeen ? await callBreaker(c.env, place.name, (breaker) => breaker.view()) : null;
   if (view === null) throw noBreaker(place.key);
-  return c.json(shown(place, view));
+  return c.json(shown(place, view, await holdsOf(c, place, view.knownHolds ?? [])));
 });
 
-breakers.post("/v1/breakers/:key/isolate", needs("operate"), (c) => {
+breakers.post("/v1/breakers/:key/isolate", needs("operate"), async (c) => {
+  const { place, reason, by } = await operationOf(c, c.req.param("key"));
   // Also where nobody has called the target yet: the first call may be the one that must not be made.
-  return operate(c, c.req.param("key"), async (breaker, reason, by) => breaker.isolate(reason, by), tellAll);
+  const view = await callBreaker(c.env, place.name, (breaker) => breaker.isolate(reason, by));
+  await tellAll(c, place);
+  return c.json(shown(place, view, await holdsOf(c, place, view.knownHolds ?? [])));
 });
 
-breakers.post("/v1/breakers/:key/reset", needs("operate"), (c) => {
-  return operate(c, c.req.param("key"), async (breaker, reason, by) => {
-    return (await breaker.view()) === null ? null : breaker.reset(reason, by);
+breakers.post("/v1/breakers/:key/reset", needs("operate"), async (c) => {
+  const { place, reason, by } = await operationOf(c, c.req.param("key"));
+  const reset = async (breaker: BreakerPort) => breaker.reset(reason, by);
+  const known = await callBreaker(c.env, place.name, async (breaker) => {
+    return (await breaker.view()) === null ? null : reset(breaker);
   });
+  const ended = await releaseInShards(c, place);
+  if (known === null && ended.length === 0) throw noBreaker(place.key);
+  const view = known ?? (await callBreaker(c.env, place.name, reset));
+  const released = shownHolds([...ended, ...(await releasedHolds(c, place, view.releasedHolds ?? []))]);
+  return c.json({ ...shown(place, view, []), released_holds: released });
 });
 
-async function operate(
-  c: AppContext,
-  key: string,
-  operation: (breaker: BreakerPort, reason: string, by: string) => Promise<BreakerView | null>,
-  then: (c: AppContext, place: BreakerPlace) => Promise<unknown> = async () => undefined,
-): Promise<Response> {
+/** What an operator wants of a breaker. Throws AppError where the caller may not. */
+async function operationOf(c: AppContext, key: string) {
   const place = await placeOf(c, key);
   if (place.queue === null) needAdminOfAll(c, place.key);
   const { reason } = parse(BreakerOperation, await readBody(c.req.raw, MAX_SETTINGS_BYTES));
-  const { id } = c.get("caller");
-  const view = await callBreaker(c.env, place.name, (breaker) => operation(breaker, reason, id));
-  if (view === null) throw noBreaker(place.key);
-  await then(c, place);
-  return c.json(shown(place, view));
+  return { place, reason, by: c.get("caller").id };
 }
 
 /**
@@ -80,6 +84,7 @@ function needAdminOfAll(c: AppContext, key: string): void {
   throw new AppError("forbidden", `the API key lacks ${lacks}: all queues go by the breaker of ${key}`);
 }
 
-function shown(place: BreakerPlace, view: BreakerView): ShownBreaker {
-  return { ...view, queue: place.queue?.name ?? null };
+function shown({ queue }: BreakerPlace, view: ToldBreaker, holds: HoldView[]): ShownBreaker {
+  const { knownHolds: _, releasedHolds: __, ...rest } = view;
+  return { ...rest, holds, queue: queue?.name ?? null };
 }

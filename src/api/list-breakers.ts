@@ -5,22 +5,25 @@ import { mayUse } from "./auth.ts";
 import { type BreakersQuery, MAX_BREAKERS_SHOWN, type ShownBreaker } from "./breaker-query.ts";
 import { cachedQueues } from "./catalog-cache.ts";
 import { mergeTargets, type QueueTarget } from "./merge-targets.ts";
+import { shownHolds } from "./queue-hold.ts";
 
 /** Targets that are asked of a shard to see whether a queue uses one of them. */
 const MANY_TARGETS = 1_000;
 const ORDER: readonly BreakerState[] = ["isolated", "open", "half_open", "closed"];
 
 /**
- * The breakers that are not closed, and those of targets called lately, of all queues that the caller may see: those
- * that are not closed first, then those called last.
+ * The breakers that are not closed, and those of targets that are held or were called lately, of all queues that the
+ * caller may see: those that are not closed first, then those called last.
  */
 export async function listBreakers(c: AppContext, { state, limit }: BreakersQuery): Promise<ShownBreaker[]> {
   const known = mergeTargets(await targetsOf(c, MAX_BREAKERS_SHOWN), state ?? null);
   const shown = await Promise.all(
-    known.slice(0, MAX_BREAKERS_SHOWN).map(async ({ name, queue }) => {
+    known.slice(0, MAX_BREAKERS_SHOWN).map(async ({ name, queue, holds }) => {
       const view = await callBreaker(c.env, name, (breaker) => breaker.view());
       // Healthy targets that are new to their shards: no Breaker object has been told of them yet.
-      return view === null ? [] : [{ ...view, queue }];
+      if (view === null) return [];
+      const { knownHolds: _, ...rest } = view;
+      return [{ ...rest, queue, holds: shownHolds(holds) }];
     }),
   );
   const wanted = shown.flat().filter((view) => state === undefined || view.state === state);

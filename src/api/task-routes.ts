@@ -93,7 +93,8 @@ export const TASK_ROUTES: readonly RouteDoc[] = [
     tag: "Tasks",
     summary: "Retry a task",
     description:
-      "A failed or cancelled task starts a new round with its history kept; a waiting one goes now.",
+      "A failed or cancelled task starts a new round with its history kept; a waiting one is due now. What else keeps " +
+      "it from being called (a pause, its target's breaker or hold, a limit) does so still: see `waiting_on`.",
     scope: "operate",
     query: RetryQuery,
     responses: [TASK_OPERATED],

@@ -1,7 +1,9 @@
 import type { Breaker, BreakerAudit } from "../core/breaker.ts";
 import type { BreakerCounts } from "../core/breaker-counts.ts";
-import type { SqlPort, SqlRow } from "../core/sql-port.ts";
+import type { Hold } from "../core/hold.ts";
+import type { SqlPort, SqlRow, SqlValue } from "../core/sql-port.ts";
 import { MAX_BREAKER_AUDIT } from "../schema/breaker.ts";
+import { type Holds, NO_HOLDS } from "./holds.ts";
 
 /** Counts that would be larger as JSON are not kept: a row holds 2 MB, and they are only worth seconds. */
 const MAX_COUNTS_LENGTH = 1_000_000;
@@ -32,6 +34,7 @@ export interface BreakerRow {
   key: string;
   breaker: Breaker;
   counts: BreakerCounts;
+  holds: Holds;
 }
 
 /** A breaker's rows: one method for each verb, the statement in it. */
@@ -44,16 +47,17 @@ export class BreakerRows {
 
   /** Null: nobody has told this breaker anything. */
   read(): BreakerRow | null {
-    const [row] = this.#sql.exec("SELECT key, state, counts FROM breaker").toArray();
+    const [row] = this.#sql.exec("SELECT key, state, counts, holds FROM breaker").toArray();
     if (row === undefined) return null;
     return {
       key: String(row.key),
       breaker: JSON.parse(String(row.state)),
       counts: new Map(JSON.parse(String(row.counts))),
+      holds: readHolds(row.holds),
     };
   }
 
-  write({ key, breaker, counts }: BreakerRow): void {
+  write({ key, breaker, counts }: Omit<BreakerRow, "holds">): void {
     const text = JSON.stringify([...counts]);
     this.#sql.exec(
       `INSERT INTO breaker (id, key, state, counts) VALUES (1, ?, ?, ?)
@@ -62,6 +66,12 @@ export class BreakerRows {
       JSON.stringify(breaker),
       text.length > MAX_COUNTS_LENGTH ? "[]" : text,
     );
+  }
+
+  writeHolds({ byQueue, endedAt }: Holds): void {
+    const text =
+      byQueue.size === 0 && endedAt === 0 ? null : JSON.stringify({ byQueue: [...byQueue], endedAt });
+    this.#sql.exec("UPDATE breaker SET holds = ? WHERE id = 1", text);
   }
 
   shards(): ShardRow[] {
@@ -108,6 +118,12 @@ export class BreakerRows {
     const rows = this.#sql.exec("SELECT entry FROM audit ORDER BY seq DESC").toArray();
     return rows.map((row) => JSON.parse(String(row.entry)));
   }
+}
+
+function readHolds(text: SqlValue | undefined): Holds {
+  if (typeof text !== "string") return NO_HOLDS;
+  const { byQueue, endedAt } = JSON.parse(text) as { byQueue: [number, Hold][]; endedAt: number };
+  return { byQueue: new Map(byQueue), endedAt };
 }
 
 function rowToShard(row: SqlRow): ShardRow {

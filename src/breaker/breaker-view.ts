@@ -1,8 +1,7 @@
 import type { Breaker, BreakerAudit } from "../core/breaker.ts";
 import { countedFrom } from "../core/breaker.ts";
 import { type BreakerCounts, windowSum } from "../core/breaker-counts.ts";
-import type { BreakerSync } from "../core/messages.ts";
-import type { BreakerView } from "../schema/breaker.ts";
+import type { BreakerSync, ToldBreaker } from "../core/messages.ts";
 
 /** What a breaker's view is made of. */
 export interface ViewParts {
@@ -18,7 +17,7 @@ export interface ViewParts {
 }
 
 /** A breaker as the API shows it, summed over the shards that told theirs. */
-export function breakerView({ key, breaker, counts, windowMs, shards, audit, now }: ViewParts): BreakerView {
+export function breakerView({ key, breaker, counts, windowMs, shards, audit, now }: ViewParts): ToldBreaker {
   const { ok, failed, slow, connect } = windowSum(counts, now, windowMs, countedFrom(breaker));
   const loads = shards.flatMap(({ load }) => load ?? []);
   const until = breaker.state === "open" ? iso(breaker.until) : null;
@@ -36,7 +35,11 @@ export function breakerView({ key, breaker, counts, windowMs, shards, audit, now
     budget_left: total(loads.flatMap(({ budgetLeft }) => budgetLeft ?? [])),
     parked: total(shards.map(({ parked }) => parked?.tasks ?? 0)) ?? 0,
     next_probe_at: until,
-    audit: audit.map((entry) => ({ ...entry, at: iso(entry.at) })),
+    audit: audit.map(({ holdsReleased, ...entry }) => ({
+      ...entry,
+      at: iso(entry.at),
+      ...(holdsReleased !== undefined && { holds_released: holdsReleased }),
+    })),
   };
 }
 

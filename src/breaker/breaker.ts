@@ -1,17 +1,18 @@
 import { DurableObject } from "cloudflare:workers";
 import migration0001 from "../../migrations/breaker/0001_init.sql";
 import migration0002 from "../../migrations/breaker/0002_told.sql";
+import migration0003 from "../../migrations/breaker/0003_holds.sql";
 import { clock } from "../clock.ts";
-import type { BreakerNews, BreakerPort, BreakerSync } from "../core/messages.ts";
+import type { BreakerNews, BreakerPort, BreakerSync, ToldBreaker } from "../core/messages.ts";
 import { migrate } from "../core/migrate.ts";
 import type { Env } from "../env.ts";
-import type { BreakerView } from "../schema/breaker.ts";
 import { keyOfBreaker } from "./breaker-key.ts";
 import { TargetBreaker } from "./target-breaker.ts";
 
 const MIGRATIONS = [
   { name: "0001_init", sql: migration0001 },
   { name: "0002_told", sql: migration0002 },
+  { name: "0003_holds", sql: migration0003 },
 ];
 
 /** The Durable Object of one target's breaker: an adapter that builds a TargetBreaker on this object's storage. */
@@ -40,15 +41,15 @@ export class Breaker extends DurableObject<Env> implements BreakerPort {
     return this.#breaker.sync(message);
   }
 
-  async view(): Promise<BreakerView | null> {
+  async view(): Promise<ToldBreaker | null> {
     return this.#breaker.view();
   }
 
-  async isolate(reason: string, by: string): Promise<BreakerView> {
+  async isolate(reason: string, by: string): Promise<ToldBreaker> {
     return this.#breaker.isolate(this.#key, reason, by);
   }
 
-  async reset(reason: string, by: string): Promise<BreakerView> {
+  async reset(reason: string, by: string): Promise<ToldBreaker> {
     return this.#breaker.reset(this.#key, reason, by);
   }
 

@@ -1,6 +1,7 @@
 import {
   type Breaker,
   type BreakerAudit,
+  type BreakerStep,
   isolate,
   newBreaker,
   nextChangeAt,
@@ -11,13 +12,12 @@ import {
 } from "../core/breaker.ts";
 import { dropOld, mergeReport } from "../core/breaker-counts.ts";
 import { type BreakerPolicy, breakerPolicy, DEFAULT_BREAKER_POLICY } from "../core/breaker-policy.ts";
-import type { BreakerNews, BreakerShardPort, BreakerSync } from "../core/messages.ts";
+import type { BreakerNews, BreakerShardPort, BreakerSync, KnownHold, ToldBreaker } from "../core/messages.ts";
 import type { SqlPort } from "../core/sql-port.ts";
-import type { BreakerView } from "../schema/breaker.ts";
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../schema/limits.ts";
 import { BreakerRows } from "./breaker-rows.ts";
 import { breakerView } from "./breaker-view.ts";
-import { holdOf, NO_HOLDS, noteHold } from "./holds.ts";
+import { holdNews, knownHolds, NO_HOLDS, noteHold, releaseHolds } from "./holds.ts";
 import { BreakerShards } from "./shards.ts";
 import { type ToldShard, tellShards } from "./tell-shards.ts";
 import { follow, giveProbe, type Memory, type Turn, toldOf } from "./turn.ts";
@@ -90,9 +90,9 @@ export class TargetBreaker {
   }
 
   /** What one shard of a queue was asked for holds for the others. */
-  #hold(turn: Turn, { queueRef, holdUntil }: BreakerSync): void {
-    const holds = noteHold(turn.holds, queueRef, holdUntil, turn.now);
-    if (holds !== turn.holds) turn.heldQueue = queueRef;
+  #hold(turn: Turn, message: BreakerSync): void {
+    const holds = noteHold(turn.holds, message, turn.now);
+    if (holds !== turn.holds) turn.heldQueue = message.queueRef;
     turn.holds = holds;
   }
 
@@ -122,17 +122,26 @@ export class TargetBreaker {
   }
 
   /** Holds the target until a reset. The same again within a minute is a repeat, and changes nothing. */
-  isolate(key: string, reason: string, by: string): BreakerView {
+  isolate(key: string, reason: string, by: string): ToldBreaker {
     return this.#operate(key, by, reason, "isolated", isolate);
   }
 
-  /** Closes the breaker; load comes back step by step. Repeats as with `isolate`. */
-  reset(key: string, reason: string, by: string): BreakerView {
-    return this.#operate(key, by, reason, "closed", reset);
+  /**
+   * Closes the breaker, and releases the target's holds; load comes back step by step. Repeats as with `isolate`, but
+   * what is held by then is released.
+   */
+  reset(key: string, reason: string, by: string): ToldBreaker {
+    let releasedHolds: KnownHold[] = [];
+    const view = this.#operate(key, by, reason, "closed", (breaker, why, who, now, turn) => {
+      releasedHolds = knownHolds(turn.holds, now);
+      turn.holds = releaseHolds(now);
+      return withReleased(reset(breaker, why, who, now), releasedHolds.length);
+    });
+    return { ...view, releasedHolds };
   }
 
   /** Null: nobody has ever told it anything. */
-  view(): BreakerView | null {
+  view(): ToldBreaker | null {
     this.#memory ??= this.#stored();
     return this.#memory && this.#viewOf(this.#memory);
   }
@@ -142,10 +151,12 @@ export class TargetBreaker {
     by: string,
     reason: string,
     to: Breaker["state"],
-    operation: typeof isolate,
-  ): BreakerView {
+    operation: (...args: [...Parameters<typeof isolate>, turn: Turn]) => BreakerStep,
+  ): ToldBreaker {
     const turn = this.#take(key, null, (turn) => {
-      if (!this.#isRepeat(turn, to, reason, by)) follow(turn, operation(turn.breaker, reason, by, turn.now));
+      const isHeld = to === "closed" && knownHolds(turn.holds, turn.now).length > 0;
+      if (isHeld || !this.#isRepeat(turn, to, reason, by))
+        follow(turn, operation(turn.breaker, reason, by, turn.now, turn));
     });
     return this.#viewOf(turn);
   }
@@ -172,11 +183,13 @@ export class TargetBreaker {
     const nobody = { push: false, prober: null, heldQueue: null };
     const turn: Turn = { ...known, now, changed: false, audits: [], ...nobody };
     const before = turn.breaker;
+    const { holds } = turn;
     event(turn);
     follow(turn, onTime(turn.breaker, now));
     giveProbe(turn, before, asking);
     if (turn.breaker.state === "closed") turn.shards.unpark();
     this.#write(turn);
+    if (turn.holds !== holds) this.#rows.writeHolds(turn.holds);
     return turn;
   }
 
@@ -190,7 +203,7 @@ export class TargetBreaker {
     const row = this.#rows.read();
     if (row === null) return null;
     const shards = new BreakerShards(this.#rows);
-    return { ...row, written: { counts: row.counts, at: 0 }, shards, holds: NO_HOLDS };
+    return { ...row, written: { counts: row.counts, at: 0 }, shards };
   }
 
   #write(turn: Turn): void {
@@ -266,15 +279,26 @@ export class TargetBreaker {
     return last.reason === reason && last.by === by && now - last.at < REPEAT_MS;
   }
 
-  #viewOf({ key, breaker, counts, shards }: Memory): BreakerView {
+  #viewOf({ key, breaker, counts, shards, holds }: Memory): ToldBreaker {
+    const now = this.#ports.now();
     const parts = { key, breaker, counts, windowMs: shards.windowMs, shards: shards.all() };
-    return breakerView({ ...parts, audit: this.#rows.audit(), now: this.#ports.now() });
+    return {
+      ...breakerView({ ...parts, audit: this.#rows.audit(), now }),
+      knownHolds: knownHolds(holds, now),
+    };
   }
 }
 
 /** What a shard of the queue is told. */
 function newsFor({ breaker, holds, now }: Turn, queueRef: number): BreakerNews {
-  return { ...breaker, ...holdOf(holds, queueRef, now) };
+  return { ...breaker, ...holdNews(holds, queueRef, now) };
+}
+
+/** History says of how many queues a reset released the holds. */
+function withReleased({ breaker, changes }: BreakerStep, holds: number): BreakerStep {
+  const audit = changes?.audit ?? null;
+  if (changes === null || audit === null || holds === 0) return { breaker, changes };
+  return { breaker, changes: { ...changes, audit: { ...audit, holdsReleased: holds } } };
 }
 
 /** Operators hear that a target went down, and that it is up again; not of every probe in between. */

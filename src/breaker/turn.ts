@@ -11,7 +11,6 @@ export interface Memory {
   /** The counts that are on disk, and when they were written, as far as is known; null: nothing is on disk yet. */
   written: { counts: BreakerCounts; at: number } | null;
   shards: BreakerShards;
-  /** In memory only: the shards have theirs on disk, and say so again whenever they say something. */
   holds: Holds;
 }
 

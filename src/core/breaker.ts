@@ -45,6 +45,8 @@ export interface BreakerAudit {
   to: BreakerState;
   reason: string;
   by: string;
+  /** Of a reset: of how many queues it released a hold; left out: none. */
+  holdsReleased?: number;
 }
 
 /** What came of an event. */

@@ -231,16 +231,44 @@ export interface BreakerSync {
   load: { limit: number; loadFactor: number; budgetLeft: number | null };
   /** Until when (epoch ms) the target has asked for no calls, as far as the shard knows; left out: it has not. */
   holdUntil?: number;
+  /** When it asked for that; left out (an older release): now. */
+  holdFrom?: number;
+  /** How long a hold may be in the shard's queue; left out (an older release): as long as any. */
+  maxHoldMs?: number;
   /** The target has answered 410, and the shard would tell its queue's operators; left out: it would not. */
   gone?: true;
 }
 
 /** What a Breaker object tells a shard: the state that holds now, and what is for its queue alone. */
-export type BreakerNews = Breaker & {
+export type BreakerNews = Breaker &
+  HoldNews & {
+    /** To a shard that asked with `gone`: whether it is to tell. Left out (an older release): it is. */
+    tellGone?: boolean;
+  };
+
+/** What a Breaker object tells a shard of holds. */
+export interface HoldNews {
   /** Until when the target has asked a shard of the queue for no calls; left out: it has not. */
   holdUntil?: number;
-  /** To a shard that asked with `gone`: whether it is to tell. Left out (an older release): it is. */
-  tellGone?: boolean;
+  /** When it asked for that; left out (an older release): now. */
+  holdFrom?: number;
+  /** Holds that were asked for at this instant or earlier have been released; left out: none has. */
+  holdsEndedAt?: number;
+}
+
+/** The hold of a target in one queue, as a Breaker object knows it: since when, and until when. */
+export interface KnownHold {
+  queueRef: number;
+  from: number;
+  until: number;
+}
+
+/** What a Breaker object shows of itself: its view, but that holds are by queue references. */
+export type ToldBreaker = Omit<BreakerView, "holds"> & {
+  /** Left out by an older release. */
+  knownHolds?: KnownHold[];
+  /** Of a reset: the holds that it released. Left out: none. */
+  releasedHolds?: KnownHold[];
 };
 
 /** What the API and shards ask of a Breaker object. */
@@ -248,9 +276,10 @@ export interface BreakerPort {
   /** Takes in what a shard tells; answers with the state that holds now, the shard's probe lease in it. */
   sync(message: BreakerSync): Promise<BreakerNews>;
   /** Null: nobody has ever told it anything. */
-  view(): Promise<BreakerView | null>;
-  isolate(reason: string, by: string): Promise<BreakerView>;
-  reset(reason: string, by: string): Promise<BreakerView>;
+  view(): Promise<ToldBreaker | null>;
+  isolate(reason: string, by: string): Promise<ToldBreaker>;
+  /** Closes the breaker, and releases the holds of all queues that go by it. */
+  reset(reason: string, by: string): Promise<ToldBreaker>;
 }
 
 /** One target as a shard knows it, for lists of breakers. */
@@ -262,6 +291,8 @@ export interface TargetSummary {
   /** When a call to it was last let go. */
   usedAt: number;
   parked: number;
+  /** Until when it is held since it asked for it; left out: it is not. */
+  heldUntil?: number;
 }
 
 /** What a Breaker object and the API ask of a shard beside its tasks. */
@@ -273,6 +304,8 @@ export interface BreakerShardPort {
   breakerChanged(key: string, news: BreakerNews, announce: BreakerAudit | null): Promise<void>;
   /** The shard asks the target's Breaker object what holds, and is told of changes from then on. */
   askBreaker(key: string): Promise<void>;
-  /** The targets that are not closed, and those called within the last hour; at most `limit`. */
+  /** The targets that are not closed or held, and those called within the last hour; at most `limit`. */
   targets(limit: number): Promise<TargetSummary[]>;
+  /** Until when the target is held, null: it is not. With `release`, the hold is over from now on. */
+  hold(key: string, release: boolean): Promise<number | null>;
 }

@@ -75,8 +75,16 @@ export const BreakerAuditView = z.object({
   to: BreakerState,
   reason: z.string(),
   by: z.string().meta({ description: "`counts`, `timer`, `probe`, or the id of an operator's key" }),
+  holds_released: z
+    .int()
+    .optional()
+    .meta({ description: "Of a reset: of how many queues it released a hold" }),
 });
 export type BreakerAuditView = z.infer<typeof BreakerAuditView>;
+
+/** A queue whose calls to a target wait, since the target asked for that (`Retry-After`). */
+export const HoldView = z.object({ queue: z.string(), until: z.iso.datetime() });
+export type HoldView = z.infer<typeof HoldView>;
 
 /** A breaker as the API shows it. What no shard has reported is null. */
 export const BreakerView = z.object({
@@ -93,6 +101,9 @@ export const BreakerView = z.object({
   budget_left: z.number().nullable().meta({ description: "Retries that the budget allows now" }),
   parked: z.int().meta({ description: "Tasks that wait for this breaker" }),
   next_probe_at: z.iso.datetime().nullable(),
+  holds: z
+    .array(HoldView)
+    .meta({ description: "Queues that the target asked to wait, of those that the key may see" }),
   audit: z.array(BreakerAuditView).meta({ description: "The latest changes, newest first" }),
 });
 export type BreakerView = z.infer<typeof BreakerView>;

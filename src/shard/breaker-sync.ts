@@ -1,3 +1,4 @@
+import { mostHoldMs } from "../core/hold.ts";
 import { reportAt, reportOf } from "../core/local-breaker.ts";
 import type { BreakerPort, BreakerSync, TargetSummary } from "../core/messages.ts";
 import { MinHeap, pushLive } from "../core/min-heap.ts";
@@ -22,6 +23,8 @@ const MOST_ASK_AGAIN_MS = 5 * SECOND_MS;
 const MOST_TRIES = 8;
 /** While another shard has the probe, this one asks so often, and by chance up to half as long later. */
 const ASK_HALF_OPEN_MS = 4 * SECOND_MS;
+/** Where rows wait for the end of a hold, it is asked so often whether that has been released: a push may be lost. */
+const ASK_HELD_MS = MINUTE_MS;
 /** A question, or a lease given back, comes at least so long after the last talk: no answer can make a loop. */
 const PAUSE_MS = 250;
 /** Where nothing but polls of held tasks waits: any other shard's task is the better probe. */
@@ -106,7 +109,7 @@ export class BreakerSyncs {
   }
 
   #nextTalkAt(target: Target): number | null {
-    const { key, local, heldUntil, heldTold } = target;
+    const { key, local, heldFrom, heldUntil, heldTold } = target;
     const { targets } = this.#ctx;
     const now = this.#ctx.now();
     const isDown = local.breaker.state !== "closed";
@@ -129,7 +132,9 @@ export class BreakerSyncs {
     const probed = targets.probed.get(key);
     // A hold that others know already lasts until a little later with each answer: that may wait, as long as theirs.
     const holdAt = heldTold > now ? Math.max(pause, Math.min(notBefore, heldTold - PAUSE_MS)) : pause;
+    const waitsForHold = heldUntil > now && hasParked(this.#ctx, key);
     return earliest([
+      waitsForHold ? Math.max(now, pause, Math.max(endedAt, heldFrom) + ASK_HELD_MS) : null,
       heldUntil > Math.max(heldTold, now + PAUSE_MS) ? Math.max(now, holdAt) : null,
       // A 429 cuts the limit and is in no report.
       this.#limitOf(target) < limit ? Math.max(now, notBefore) : null,
@@ -225,7 +230,8 @@ export class BreakerSyncs {
         loadFactor: loadOf(target, ctx.now()),
         budgetLeft: Number.isFinite(budgetLeft) ? budgetLeft : null,
       },
-      ...(target.heldUntil > ctx.now() ? { holdUntil: target.heldUntil } : {}),
+      ...(target.heldUntil > ctx.now() ? { holdUntil: target.heldUntil, holdFrom: target.heldFrom } : {}),
+      maxHoldMs: mostHoldMs(settings.retry),
       ...(ctx.targets.gone.has(key) ? { gone: true } : {}),
     };
   }
@@ -247,9 +253,10 @@ function earliest(times: readonly (number | null)[]): number | null {
 }
 
 /** A target as a list of breakers needs it. */
-export function targetSummary(ctx: ShardContext, { key, local, usedAt }: Target): TargetSummary {
+export function targetSummary(ctx: ShardContext, { key, local, usedAt, heldUntil }: Target): TargetSummary {
   const parked = hasParked(ctx, key) ? ctx.laneRows.countWaiting(lanesOf(key), MOST_PARKED) : 0;
-  return { key, breaker: breakerOf(ctx, key), state: local.breaker.state, usedAt, parked };
+  const held = heldUntil > ctx.now() ? { heldUntil } : {};
+  return { key, breaker: breakerOf(ctx, key), state: local.breaker.state, usedAt, parked, ...held };
 }
 
 /** The name of a target's Breaker object, by the scope that the queue sets. */

@@ -130,7 +130,7 @@ export class ShardContext {
   park(lanes: Lanes, lane: string, { why, until }: Gate): void {
     // A breaker opens by what its shard hears, a Retry-After by time alone.
     lanes.park(lane, why === "breaker" ? null : until);
-    if (why === "breaker") this.targets.noteParked(targetOfLane(lane));
+    this.targets.noteParked(targetOfLane(lane));
   }
 
   policyOf(task: Pick<Task, "call">): Policy {

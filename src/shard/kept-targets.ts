@@ -1,3 +1,4 @@
+import { type Hold, NO_HOLD } from "../core/hold.ts";
 import { type KeptBreaker, keptOf } from "../core/local-breaker.ts";
 import type { SqlPort } from "../core/sql-port.ts";
 import type { Target } from "./target.ts";
@@ -6,15 +7,14 @@ import type { Target } from "./target.ts";
 const FORGET_OPEN_MS = 86_400_000;
 
 /** What is on disk of a target. */
-export interface KeptTarget {
+export interface KeptTarget extends Hold {
   breaker: KeptBreaker | null;
-  heldUntil: number;
   /** The row whose call is the probe under way; null: none is. */
   probing: string | null;
 }
 
 /** What a target has on disk that nothing is known of. */
-export const NOTHING_KEPT: KeptTarget = { breaker: null, heldUntil: 0, probing: null };
+export const NOTHING_KEPT: KeptTarget = { breaker: null, ...NO_HOLD, probing: null };
 
 /**
  * All targets with a row; read once, at a start. Rows that say nothing any more are deleted, but one of an isolated
@@ -22,9 +22,12 @@ export const NOTHING_KEPT: KeptTarget = { breaker: null, heldUntil: 0, probing: 
  */
 export function readKept(sql: SqlPort, now: number): Map<string, KeptTarget> {
   const kept = new Map<string, KeptTarget>();
-  for (const row of sql.exec("SELECT key, breaker, held_until FROM targets").toArray()) {
+  for (const row of sql.exec("SELECT key, breaker, held_from, held_until FROM targets").toArray()) {
     const key = String(row.key);
-    const target = { ...parse(row.breaker), heldUntil: Number(row.held_until ?? 0) };
+    const heldUntil = Number(row.held_until ?? 0);
+    // An older release did not write since when: from now on it is no longer than any.
+    const heldFrom = Number(row.held_from ?? (heldUntil > now ? now : 0));
+    const target = { ...parse(row.breaker), heldFrom, heldUntil };
     if (saysNothing(target, now)) sql.exec("DELETE FROM targets WHERE key = ?", key);
     else kept.set(key, target);
   }
@@ -39,9 +42,10 @@ export function writeKept(sql: SqlPort, target: Target, now: number): boolean {
     return false;
   }
   sql.exec(
-    "INSERT OR REPLACE INTO targets (key, breaker, held_until) VALUES (?, ?, ?)",
+    "INSERT OR REPLACE INTO targets (key, breaker, held_from, held_until) VALUES (?, ?, ?, ?)",
     target.key,
     breaker === null ? null : JSON.stringify({ ...breaker, probing: target.probing }),
+    target.heldUntil > now ? target.heldFrom : null,
     target.heldUntil > now ? target.heldUntil : null,
   );
   return true;

@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import migration0001 from "../../migrations/shard/0001_init.sql";
 import migration0002 from "../../migrations/shard/0002_targets.sql";
 import migration0003 from "../../migrations/shard/0003_polls.sql";
+import migration0004 from "../../migrations/shard/0004_held_from.sql";
 import { clock } from "../clock.ts";
 import type { BreakerAudit } from "../core/breaker.ts";
 import type {
@@ -28,6 +29,7 @@ const MIGRATIONS = [
   { name: "0001_init", sql: migration0001 },
   { name: "0002_targets", sql: migration0002 },
   { name: "0003_polls", sql: migration0003 },
+  { name: "0004_held_from", sql: migration0004 },
 ];
 
 /** The Durable Object of one shard: an adapter that builds a Shard on this object's storage and delegates. */
@@ -84,6 +86,10 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
 
   targets(limit: number): Promise<TargetSummary[]> {
     return this.#shard.targets(limit);
+  }
+
+  hold(key: string, release: boolean): Promise<number | null> {
+    return this.#shard.hold(key, release);
   }
 
   settleAll(messages: SettleMessage[]): Promise<(SettleAnswer | null)[]> {

@@ -74,12 +74,14 @@ export class ShardSettings {
     const before = this.#ctx.config;
     if (before !== null && before.version >= config.version) return;
     this.#ctx.sql.exec("UPDATE shard SET config = ? WHERE id = 1", JSON.stringify(config));
+    const after = completed(config);
+    if (before !== null) this.#ctx.targets.cutHolds(tx, after);
     tx.after(() => {
-      this.#ctx.config = completed(config);
+      this.#ctx.config = after;
       this.#ctx.targets.noteSettings();
       this.#ctx.spares.forget();
       // A shorter retention may have made rows ripe.
-      if (this.#ctx.pruneAt !== null && isShorter(this.#ctx.config, before))
+      if (this.#ctx.pruneAt !== null && isShorter(after, before))
         this.#ctx.notePrune(this.#ports.now() + MINUTE_MS);
     });
   }

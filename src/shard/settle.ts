@@ -72,7 +72,6 @@ function noteEnd(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome): boole
     queueTimeoutMs: delivering
       ? (settings.callback?.timeout ?? DEFAULT_CALLBACK_TIMEOUT_MS)
       : settings.timeout,
-    maxHoldMs: ctx.policyOf(task).maxRetryAfterMs,
     flight: ctx.flights.get(task.id),
   });
 }

@@ -115,6 +115,15 @@ export class Shard implements ShardApi {
     return this.#run(() => this.ctx.targets.recent(limit).map((target) => targetSummary(this.ctx, target)));
   }
 
+  async hold(key: string, release: boolean): Promise<number | null> {
+    if (!(await this.#hasSettings())) return null;
+    return this.#run((tx) => {
+      if (release) return this.ctx.targets.release(tx, key);
+      const { heldUntil } = this.ctx.targets.get(key);
+      return heldUntil > this.ctx.now() ? heldUntil : null;
+    });
+  }
+
   async settleAll(messages: SettleMessage[]): Promise<(SettleAnswer | null)[]> {
     const settled = await Promise.allSettled(messages.map((message) => this.settle(message)));
     return settled.map((result) => (result.status === "fulfilled" ? result.value : null));

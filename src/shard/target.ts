@@ -2,6 +2,7 @@ import { NO_STRETCH, type QueueStretch } from "../core/adaptive.ts";
 import type { Breaker } from "../core/breaker.ts";
 import type { CallEffect } from "../core/breaker-outcome.ts";
 import type { Outcome } from "../core/classify.ts";
+import { askedHold, cutHold, type Hold, NO_HOLD, toldHold } from "../core/hold.ts";
 import {
   isFalling,
   type Limit,
@@ -13,25 +14,28 @@ import {
 } from "../core/limit.ts";
 import { type Load, loadFactor, NO_LOAD, noteLoad, slowness, toldLoad } from "../core/load.ts";
 import { type LocalBreaker, newLocalBreaker } from "../core/local-breaker.ts";
-import type { BreakerNews, QueueConfig } from "../core/messages.ts";
+import type { BreakerNews, BreakerSync, HoldNews, QueueConfig } from "../core/messages.ts";
 import { type Ramp, rampAfter, rampedLimit, startRamp } from "../core/ramp.ts";
 import { budgetLeft, noteAttempt, noteResult, type RetryBudget, startBudget } from "../core/retry-budget.ts";
 import type { ErrorType } from "../schema/task.ts";
 import type { Flight } from "./flights.ts";
 import { type KeptTarget, NOTHING_KEPT } from "./kept-targets.ts";
 
-/** What a shard knows of one target: memory, but for what its row of `targets` says. */
-export interface Target {
+/**
+ * What a shard knows of one target: memory, but for what its row of `targets` says. Its hold is one that the target
+ * asked for here, or in another shard of the queue.
+ */
+export interface Target extends Hold {
   key: string;
   local: LocalBreaker;
   /** It has a row of its own. */
   onDisk: boolean;
   /** The row whose call is the probe under way; null: none is. */
   probing: string | null;
-  /** The target asked for no calls until then (Retry-After), here or in another shard of the queue; 0: it did not. */
-  heldUntil: number;
   /** The latest hold that its Breaker object knows of, as far as this shard knows; 0: none. */
   heldTold: number;
+  /** Holds that were asked for at this instant or earlier are over, whoever still tells of them. */
+  holdsEndedAt: number;
   limit: Limit;
   ramp: Ramp | null;
   budget: RetryBudget;
@@ -60,8 +64,6 @@ export interface TargetCall {
   timeoutMs: number;
   /** The one that its queue sets for such a call. */
   queueTimeoutMs: number;
-  /** The most that a Retry-After holds the target. */
-  maxHoldMs: number;
   /** Its flight, where that is known. */
   flight: Flight | undefined;
 }
@@ -81,8 +83,10 @@ export function newTarget(
     local: newLocalBreaker(shard, source, kept.breaker),
     onDisk: kept !== NOTHING_KEPT,
     probing: kept.probing,
+    heldFrom: kept.heldFrom,
     heldUntil: kept.heldUntil,
     heldTold: 0,
+    holdsEndedAt: 0,
     limit: startLimit(shards),
     ramp: null,
     budget: startBudget(),
@@ -141,22 +145,51 @@ export function withResult(target: Target, call: EndedCall, cap: number, now: nu
   return ok ? { ...noted, limit: noteSuccess(target.limit, cap, slowness(load)) } : noted;
 }
 
-/** A call has ended: a target that says how long to wait is held so long. */
-export function withAskedHold(target: Target, { outcome, maxHoldMs }: TargetCall, now: number): Target {
+/** A call has ended: a target that says how long to wait is held so long, and no longer than `mostMs`. */
+export function withAskedHold(target: Target, { outcome }: TargetCall, mostMs: number, now: number): Target {
   const askedMs = outcome.errorType === "rate_limited" ? outcome.retryAfterMs : null;
-  if (askedMs === null) return target;
-  return { ...target, heldUntil: Math.max(target.heldUntil, now + Math.min(askedMs, maxHoldMs)) };
+  return askedMs === null ? target : { ...target, ...askedHold(target, askedMs, mostMs, now) };
 }
 
-/** The Breaker object knows of a hold; one that another shard was asked for reaches no further than `mostUntil`. */
-export function withSharedHold(target: Target, holdUntil: number | undefined, mostUntil: number): Target {
-  if (holdUntil === undefined) return target;
-  const heldUntil = Math.max(target.heldUntil, Math.min(holdUntil, mostUntil));
-  return { ...target, heldUntil, heldTold: Math.max(target.heldTold, holdUntil) };
+/** The Breaker object knows of a hold, and of those that are over; `mostMs` is how long one may be in this queue. */
+export function withToldHold(
+  target: Target,
+  { holdUntil, holdFrom, holdsEndedAt }: HoldNews,
+  mostMs: number,
+  now: number,
+): Target {
+  const left = withoutHolds(target, holdsEndedAt ?? 0);
+  if (holdUntil === undefined) return left;
+  // An older release does not say since when.
+  const told = { heldFrom: holdFrom ?? now, heldUntil: holdUntil };
+  const hold = toldHold(left, told, mostMs, left.holdsEndedAt);
+  return { ...left, ...hold, heldTold: Math.max(left.heldTold, holdUntil) };
+}
+
+/** The Breaker object has taken in what this message says of the hold; where that is released, its answer says so. */
+export function withHoldTold(target: Target, { holdUntil, holdFrom }: BreakerSync): Target {
+  if (holdUntil === undefined || holdFrom === undefined || holdFrom <= target.holdsEndedAt) return target;
+  return { ...target, heldTold: Math.max(target.heldTold, holdUntil) };
+}
+
+/** Without the holds that were asked for at this instant or earlier; what is told of them later does not count. */
+export function withoutHolds(target: Target, endedAt: number): Target {
+  if (endedAt <= target.holdsEndedAt) return target;
+  const ended = { ...target, holdsEndedAt: endedAt };
+  return target.heldFrom > endedAt ? ended : { ...ended, ...NO_HOLD, heldTold: 0 };
+}
+
+/** The queue lets a target hold it for so long now: a longer hold is cut, for good, and over where it would be. */
+export function withCutHold(target: Target, mostMs: number, now: number): Target {
+  const cut = cutHold(target, mostMs);
+  if (cut === target) return target;
+  if (cut.heldUntil <= now) return withoutHolds(target, target.heldFrom);
+  return { ...cut, heldTold: Math.min(cut.heldTold, cut.heldUntil) };
 }
 
 /** The breaker's state alone, as it is kept. */
-export function breakerOf({ holdUntil: _, tellGone: __, ...breaker }: BreakerNews): Breaker {
+export function breakerOf(news: BreakerNews): Breaker {
+  const { holdUntil: _, holdFrom: __, holdsEndedAt: ___, tellGone: ____, ...breaker } = news;
   return breaker;
 }
 

@@ -1,6 +1,9 @@
 import { isStretchDue, stretchAt } from "../core/adaptive.ts";
 import { type CallEffect, effectOf } from "../core/breaker-outcome.ts";
+
 import { type BreakerPolicy, breakerPolicy, isShared } from "../core/breaker-policy.ts";
+import { mostHoldMs } from "../core/hold.ts";
+
 import { retryLane, targetOfLane } from "../core/lane.ts";
 import {
   adopt,
@@ -14,8 +17,7 @@ import {
   probeEnded,
   reportTaken,
 } from "../core/local-breaker.ts";
-import type { BreakerNews, BreakerSync } from "../core/messages.ts";
-import { resolvePolicy } from "../core/policy.ts";
+import type { BreakerNews, BreakerSync, QueueConfig } from "../core/messages.ts";
 import type { ShardContext } from "./context.ts";
 import type { Flight } from "./flights.ts";
 import { inFlightOf, lanesOf } from "./gate.ts";
@@ -29,10 +31,13 @@ import {
   type TargetCall,
   withAskedHold,
   withCall,
+  withCutHold,
+  withHoldTold,
+  withoutHolds,
   withRamp,
   withRampStep,
   withResult,
-  withSharedHold,
+  withToldHold,
 } from "./target.ts";
 
 /** Targets called within this time are listed. */
@@ -67,7 +72,8 @@ export class Targets {
     this.#source = `${ctx.name}@${ctx.now()}`;
     this.#kept = readKept(ctx.sql, ctx.now());
     const down = [...this.#kept].filter(([, { breaker }]) => breaker !== null).map(([key]) => key);
-    this.#changed = new Set(down);
+    // What holds a target may have been released meanwhile.
+    this.#changed = new Set(this.#kept.keys());
     this.#leased = new Set(down);
   }
 
@@ -86,7 +92,8 @@ export class Targets {
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
     const { name, queue } = this.#ctx;
-    const target = newTarget(key, name, this.#source, queue.shards, this.#kept.get(key) ?? NOTHING_KEPT);
+    const kept = newTarget(key, name, this.#source, queue.shards, this.#kept.get(key) ?? NOTHING_KEPT);
+    const target = withCutHold(kept, mostHoldMs(queue.settings.retry), this.#ctx.now());
     this.#kept.delete(key);
     this.#byKey.set(key, target);
     if (this.#byKey.size > this.#mostKnown) this.#forget();
@@ -99,11 +106,12 @@ export class Targets {
     return kept?.probing === id ? (kept.breaker?.usedLease ?? null) : null;
   }
 
-  /** The targets that are not closed, and those called lately, the last ones first. */
+  /** The targets that are not closed or held, and those called lately, the last ones first. */
   recent(limit: number): Target[] {
-    const since = this.#ctx.now() - RECENT_MS;
+    const now = this.#ctx.now();
+    const since = now - RECENT_MS;
     for (const key of this.#kept.keys()) this.get(key);
-    const isDown = ({ local }: Target) => local.breaker.state !== "closed";
+    const isDown = ({ local, heldUntil }: Target) => local.breaker.state !== "closed" || heldUntil > now;
     return [...this.#byKey.values()]
       .filter((target) => isDown(target) || target.usedAt >= since)
       .sort((a, b) => Number(isDown(b)) - Number(isDown(a)) || b.usedAt - a.usedAt)
@@ -144,9 +152,31 @@ export class Targets {
     this.#changed.add(key);
   }
 
-  /** Rows wait for the target's breaker. */
+  /** Rows wait for the target's breaker, or for the end of its hold. */
   noteParked(key: string): void {
     this.#changed.add(key);
+  }
+
+  /** The queue is about to have these settings: holds that they do not allow are cut, and their Breaker objects told. */
+  cutHolds(tx: Tx, { settings }: QueueConfig): void {
+    const { now } = this.#context;
+    const mostMs = mostHoldMs(settings.retry);
+    for (const key of this.#kept.keys()) this.get(key);
+    for (const target of this.#byKey.values()) {
+      if (target.heldUntil <= now) continue;
+      const cut = withCutHold(target, mostMs, now);
+      if (cut === target) continue;
+      this.#keep(tx, cut);
+      tx.after(() => this.noteUnsure(target.key));
+    }
+  }
+
+  /** An operator says that the target's hold is over. Until when it would have been; null: it was not held. */
+  release(tx: Tx, key: string): number | null {
+    const { now } = this.#context;
+    const target = this.get(key);
+    this.#keep(tx, withoutHolds(target, now));
+    return target.heldUntil > now ? target.heldUntil : null;
   }
 
   /** The queue's settings are others: what follows from them is thought over. */
@@ -188,7 +218,7 @@ export class Targets {
     const effect = effectOf(outcome, { timeoutMs, queueTimeoutMs, floorMs }, policy.slowFraction);
     let target = withResult(before, { outcome, startedAt, effect }, this.#ctx.capacity, now);
     if (effect !== null) target = withRampStep(target, effect.ok);
-    target = withAskedHold(target, call, now);
+    target = withAskedHold(target, call, this.#mostHoldMs, now);
     const probe = call.flight?.probe ?? null;
     const step =
       probe === null
@@ -217,7 +247,7 @@ export class Targets {
 
   /** The Breaker object tells what holds, without being asked. */
   told(tx: Tx, key: string, news: BreakerNews): void {
-    const target = this.#held(this.get(key), news.holdUntil);
+    const target = this.#held(this.get(key), news);
     const step = adopt(target.local, breakerOf(news), "push", this.#context);
     this.#store(tx, { ...target, local: step.local }, step);
     tx.after(() => this.#changed.add(key));
@@ -227,7 +257,7 @@ export class Targets {
   answered(tx: Tx, news: BreakerNews, message: BreakerSync, asked: Target): void {
     const { key } = asked;
     const { probed, report } = message;
-    const target = this.#held(this.#held(this.get(key), news.holdUntil), message.holdUntil);
+    const target = withHoldTold(this.#held(this.get(key), news), message);
     const local = report === null ? target.local : reportTaken(target.local, report);
     // It does not know yet why this shard has gone another way meanwhile, and is asked again at once.
     const step = hasMovedAlone(local, asked.local)
@@ -261,10 +291,12 @@ export class Targets {
     return { loadFactor, stretch };
   }
 
-  /** A hold that is not of this shard's own calls reaches as far as the queue's policy lets a target ask for. */
-  #held(target: Target, holdUntil: number | undefined): Target {
-    const mostMs = resolvePolicy(null, this.#ctx.queue.settings.retry).maxRetryAfterMs;
-    return withSharedHold(target, holdUntil, this.#ctx.now() + mostMs);
+  #held(target: Target, news: BreakerNews): Target {
+    return withToldHold(target, news, this.#mostHoldMs, this.#ctx.now());
+  }
+
+  get #mostHoldMs(): number {
+    return mostHoldMs(this.#ctx.queue.settings.retry);
   }
 
   get #context(): LocalContext {
@@ -288,6 +320,11 @@ export class Targets {
       for (const lane of lanesOf(target.key)) ctx.lanes.wake(lane);
       ctx.pollLanes.wake(target.key);
     });
+  }
+
+  /** As `#store`, where its breaker is as it was. */
+  #keep(tx: Tx, target: Target): void {
+    this.#store(tx, target, { local: target.local, moved: false, ramp: false });
   }
 
   #forget(): void {

@@ -15,7 +15,25 @@ const names = (...args: Parameters<typeof mergeTargets>) => mergeTargets(...args
 describe("mergeTargets", () => {
   test("lists a breaker once, however many shards know of it", () => {
     expect(mergeTargets([buildTarget("x"), buildTarget("x", { queue: "b" })], null)).toEqual([
-      { name: "x", queue: null },
+      { name: "x", queue: null, holds: [] },
+    ]);
+  });
+
+  test("puts those first whose target is held, and says by which queue and until when", () => {
+    const targets = [
+      buildTarget("x", { usedAt: 9 }),
+      buildTarget("y", { heldUntil: 5_000 }),
+      buildTarget("y", { heldUntil: 6_000, queue: "b" }),
+    ];
+    expect(mergeTargets(targets, null)).toMatchObject([
+      {
+        name: "y",
+        holds: [
+          { queue: "a", until: 5_000 },
+          { queue: "b", until: 6_000 },
+        ],
+      },
+      { name: "x", holds: [] },
     ]);
   });
 

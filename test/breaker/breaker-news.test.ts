@@ -54,11 +54,46 @@ describe("a hold that a shard tells of", () => {
     expect(world.breaker.sync(buildSync("q1-4"))).not.toHaveProperty("holdUntil");
   });
 
-  test("writes no row", async () => {
+  test("writes one row, and none when it is told again", async () => {
     world.writes.length = 0;
-    world.breaker.sync(buildSync("q1-0", { holdUntil: world.now + 2_000 }));
+    const holdUntil = world.now + 2_000;
+    world.breaker.sync(buildSync("q1-0", { holdUntil }));
+    world.breaker.sync(buildSync("q1-1", { holdUntil }));
     await world.settled();
-    expect(world.writes).toEqual([]);
+    expect(world.writes).toEqual(["UPDATE breaker SET holds = ? WHERE id = 1"]);
+  });
+
+  test("is over by a reset, also for a shard that tells of it after the object lost its memory", async () => {
+    const hold = { holdFrom: world.now, holdUntil: world.now + 60_000 };
+    world.breaker.sync(buildSync("q1-0", hold));
+    await world.taken();
+    world.now += 1_000;
+    const view = world.breaker.reset(KEY, "let go", "key-1");
+    expect(view).toMatchObject({
+      knownHolds: [],
+      releasedHolds: [{ queueRef: 1, from: hold.holdFrom, until: hold.holdUntil }],
+      audit: [{ to: "closed", by: "key-1", holds_released: 1 }],
+    });
+    expect((await world.taken()).map(({ breaker }) => breaker)).toEqual(
+      Array.from({ length: 4 }, () => expect.objectContaining({ holdsEndedAt: world.now })),
+    );
+    world.evict();
+    const answer = world.breaker.sync(buildSync("q1-2", hold));
+    expect(answer).toHaveProperty("holdsEndedAt", world.now);
+    expect(answer).not.toHaveProperty("holdUntil");
+    expect(await told()).toEqual([]);
+  });
+
+  test("that came since is released by a reset that looks like a repeat, and by no repeat twice", () => {
+    world.breaker.reset(KEY, "let go", "key-1");
+    world.now += 1_000;
+    world.breaker.sync(buildSync("q1-0", { holdUntil: world.now + 60_000 }));
+    world.now += 1_000;
+    expect(world.breaker.reset(KEY, "let go", "key-1").releasedHolds).toHaveLength(1);
+    world.now += 1_000;
+    const repeated = world.breaker.reset(KEY, "let go", "key-1");
+    expect(repeated.releasedHolds).toEqual([]);
+    expect(repeated.audit).toHaveLength(2);
   });
 
   test("comes with a change of state, to the shards of its queue alone", async () => {
@@ -71,9 +106,8 @@ describe("a hold that a shard tells of", () => {
       ...["q1-0", "q1-1", "q1-2"].map((shard) => ({ shard, until: holdUntil })),
       { shard: "q2-0" },
     ]);
-    // What is stored of the state knows nothing of it.
     world.evict();
-    expect(world.breaker.sync(buildSync("q1-0"))).not.toHaveProperty("holdUntil");
+    expect(world.breaker.sync(buildSync("q1-0"))).toHaveProperty("holdUntil", holdUntil);
   });
 
   test("costs a shard that is away nothing: it is told of changes of state all the same", async () => {

@@ -1,4 +1,4 @@
-import type { BreakerView } from "../../src/schema/breaker.ts";
+import type { ToldBreaker } from "../../src/core/messages.ts";
 
 /** A Breaker object counts what began in a window of 60 s; clocks differ by up to 6 s, and its slices are 10 s long. */
 const COUNTED_MS = 80_000;
@@ -30,7 +30,7 @@ export class CallEnds {
   }
 
   /** What a Breaker object has counted. */
-  check(name: string, view: BreakerView | null): void {
+  check(name: string, view: ToldBreaker | null): void {
     if (view === null) return;
     const { now } = this.#watch;
     const counted = view.windows.ok + view.windows.failed;

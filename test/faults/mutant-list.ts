@@ -103,6 +103,24 @@ export const MUTANTS: readonly Mutant[] = [
     "target.heldUntil > now ? target.heldUntil : null,",
     "null,",
   ),
+  one(
+    "a reset leaves holds as they are",
+    "src/breaker/target-breaker.ts",
+    "turn.holds = releaseHolds(now);",
+    "",
+  ),
+  one(
+    "a hold outlives what its queue allows now",
+    "src/shard/settings.ts",
+    "if (before !== null) this.#ctx.targets.cutHolds(tx, after);",
+    "",
+  ),
+  one(
+    "a task's own max_retry_after holds the whole target",
+    "src/core/hold.ts",
+    "cutHold({ heldFrom: now, heldUntil: now + askedMs }, mostMs)",
+    "{ heldFrom: now, heldUntil: now + askedMs }",
+  ),
   one("calls go to an open target", "src/shard/gate.ts", 'if (may === "yes")', 'if (may !== "probe")'),
   one(
     "a probe lease of another shard is used",

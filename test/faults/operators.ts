@@ -1,5 +1,6 @@
 import { callObject } from "../../src/catalog/call-object.ts";
 import { shardName } from "../../src/core/queue-shards.ts";
+import { HOUR_MS, MINUTE_MS } from "../../src/schema/limits.ts";
 import { LEAST_ATTEMPTS, type Queue } from "./queues.ts";
 import type { World } from "./world.ts";
 
@@ -39,7 +40,11 @@ export class Operators {
       concurrency: chance.between(2, 12),
       timeout: chance.pick([5_000, 15_000, 25_000]),
       breaker: { ...settings.breaker, minimum: chance.between(5, 20), open: chance.pick([2_000, 10_000]) },
-      retry: { ...settings.retry, max_attempts: chance.between(LEAST_ATTEMPTS, queue.mostAttempts) },
+      retry: {
+        ...settings.retry,
+        max_attempts: chance.between(LEAST_ATTEMPTS, queue.mostAttempts),
+        max_retry_after: chance.pick([HOUR_MS, HOUR_MS, MINUTE_MS, 0]),
+      },
     };
     this.#configure(queue, { settings: changed });
   }

@@ -182,10 +182,11 @@ function noteRetryAfter(
   headers: Record<string, string>,
 ): void {
   const { ledger } = rows;
-  const until = Number(headers[ASKED_UNTIL] ?? 0);
-  if (until === 0) return;
+  const asked = Number(headers[ASKED_UNTIL] ?? 0);
+  if (asked === 0) return;
+  const until = Math.min(asked, ledger.now + rows.mostHoldMs);
   const target = before.callback?.state === "running" ? targetOfLane(before.callback.lane) : before.target;
-  rows.heldUntil.set(target, Math.max(until, rows.heldUntil.get(target) ?? 0));
+  rows.noteAsked(target, until);
   const askedMs = until - ledger.now - RETRY_AFTER_SLACK_MS;
   const waits = after.state === "retrying" && after.leaseUntil === null;
   if (waits && after.dueAt - at < askedMs)

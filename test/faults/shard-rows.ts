@@ -1,4 +1,5 @@
 import type { Breaker } from "../../src/core/breaker.ts";
+import { mostHoldMs } from "../../src/core/hold.ts";
 import { targetOfLane } from "../../src/core/lane.ts";
 import type { Grant, QueueConfig } from "../../src/core/messages.ts";
 import { isTaskRow, ownerId } from "../../src/core/row-id.ts";
@@ -54,8 +55,10 @@ export class ShardRows implements Watcher {
   #turns: Turn[] = [];
   #failedCallbacks: string[] = [];
   #targets: ReadonlyMap<string, DownTarget> = new Map();
-  /** Until when each target asked for no calls, as the shard heard; by the simulated time. */
-  readonly heldUntil = new Map<string, number>();
+  /** When each target asked for no calls and until when, as the shard heard; by the simulated time. */
+  readonly #asked = new Map<string, { at: number; until: number }>();
+  /** The most that its queue lets a target ask for, over the settings that may have held in the turn that is checked. */
+  mostHoldMs = 0;
   /** Leases given, by their number in the row. */
   readonly #given = new Map<string, Set<string>>();
 
@@ -96,7 +99,18 @@ export class ShardRows implements Watcher {
   /** Forgets leases of rows that are gone. */
   tidy(): void {
     for (const owner of this.#given.keys()) if (!this.hasAny(owner)) this.#given.delete(owner);
-    for (const [target, until] of this.heldUntil) if (until < this.ledger.now) this.heldUntil.delete(target);
+    for (const [target, { until }] of this.#asked) if (until < this.ledger.now) this.#asked.delete(target);
+  }
+
+  /** The target asked for no calls until then. */
+  noteAsked(target: string, until: number): void {
+    const known = this.#asked.get(target)?.until ?? 0;
+    if (until > known) this.#asked.set(target, { at: this.ledger.now, until });
+  }
+
+  /** An operator has released what the target asked for. */
+  noteReleased(target: string): void {
+    this.#asked.delete(target);
   }
 
   /** The log says that a callback failed for good; it counts once it is committed. */
@@ -128,6 +142,7 @@ export class ShardRows implements Watcher {
   committed(): void {
     for (const id of this.#failedCallbacks.splice(0)) this.#callbackFailed(id);
     for (const turn of this.#turns.splice(0)) {
+      this.#cutAsked(turn.held);
       const admissions: Admission[] = [];
       const before = this.#leases + this.#pollsBefore;
       for (const version of turn.versions) this.#follow(version, turn.at, admissions);
@@ -141,6 +156,13 @@ export class ShardRows implements Watcher {
       const after = this.#leases + this.#pollsBefore;
       this.#limits.check(turn.held, { before, after, polls: turn.polls, attempts });
     }
+  }
+
+  #cutAsked(held: readonly QueueConfig[]): void {
+    const most = held.map(({ settings }) => mostHoldMs(settings.retry));
+    this.mostHoldMs = most.length === 0 ? 0 : Math.min(...most);
+    for (const [target, { at, until }] of this.#asked)
+      this.#asked.set(target, { at, until: Math.min(until, at + this.mostHoldMs) });
   }
 
   #follow(version: RowVersion, at: number, admissions: Admission[]): void {
@@ -163,7 +185,7 @@ export class ShardRows implements Watcher {
     else checkChange(this, before, version, at);
     // What the shard hears later in the same commit it did not know of.
     if (admission !== null)
-      admissions.push({ ...admission, asked: this.heldUntil.get(admission.target) ?? 0 });
+      admissions.push({ ...admission, asked: this.#asked.get(admission.target)?.until ?? 0 });
     this.#rows.set(id, version);
     this.#leases += (version.leaseUntil === null ? 0 : 1) - (before?.leaseUntil == null ? 0 : 1);
     if (before === undefined) this.#count(owner, 1);
@@ -210,7 +232,7 @@ export class ShardRows implements Watcher {
   /** A poll goes to a target that is down as its leased probe only, and to one that asked for no calls not at all. */
   #checkPolls({ before, after, polls }: Turn): void {
     for (const { target, url } of polls.begun) {
-      const asked = this.heldUntil.get(target) ?? 0;
+      const asked = this.#asked.get(target)?.until ?? 0;
       if (asked > this.ledger.now + RETRY_AFTER_SLACK_MS)
         this.ledger.violate(
           "Retry-After is never undercut",

@@ -1,3 +1,6 @@
+import { mostHoldMs } from "../../src/core/hold.ts";
+import { targetOfLane } from "../../src/core/lane.ts";
+import { breakerName } from "../../src/core/queue-shards.ts";
 import { isTaskRow } from "../../src/core/row-id.ts";
 import { isFinal } from "../../src/core/task.ts";
 import type { TaskState } from "../../src/schema/task.ts";
@@ -17,12 +20,19 @@ const STARVES_MS = 10 * 60_000;
 /** Once all is well, a probe finds that within this time: its period, a lease of a runner that ended, an alarm that has yet to be tried again. */
 const READY_MS = 4 * 60_000;
 
+/** A shard that could not be told of a release asks within a minute; asking may fail, and alarms be late. */
+const RELEASED_MS = 10 * 60_000;
+/** Two clocks differ by up to 6 s. */
+const CLOCKS_MS = 8_000;
+
 /** Looks at every shard as a whole: what no single change of a row tells. */
 export class Sweeps {
   readonly #world: World;
   /** Since when nothing has kept a row from being called. */
   readonly #freeSince = new Map<string, number>();
   #calmSince = 0;
+  /** Since when rows wait for what has been let go, by shard and target. */
+  #letGoSince: ReadonlyMap<string, number> = new Map();
 
   constructor(world: World) {
     this.#world = world;
@@ -30,16 +40,19 @@ export class Sweeps {
 
   /** Checks all shards now. */
   async run(): Promise<void> {
+    const letGo = new Map<string, number>();
     for (const [name, host] of this.#world.shards) {
       const rows = this.#world.ledger.rows.get(name);
       if (rows === undefined) continue;
       this.#checkTimes(host, rows);
       this.#checkAlarm(host, rows);
       this.#checkHeld(host, rows);
+      this.#checkHolds(host, rows, letGo);
       if (host.inner === null || !host.isSettled) continue;
       this.#checkMemory(host.inner, rows);
       await this.#checkCounts(host, host.inner, rows);
     }
+    this.#letGoSince = letGo;
   }
 
   #checkTimes(host: Host<Shard>, rows: ShardRows): void {
@@ -96,6 +109,37 @@ export class Sweeps {
         String(held.id),
         rows.name,
       );
+  }
+
+  /** What a target asked for holds it no longer than its queue allows, and not once an operator has let it go. */
+  #checkHolds(host: Host<Shard>, rows: ShardRows, letGo: Map<string, number>): void {
+    const { ledger, resetAt, time } = this.#world;
+    const { inner } = host;
+    if (inner === null || inner.ctx.config === null || !host.isSettled) return;
+    const { ctx } = inner;
+    const held = ctx.sql.exec("SELECT * FROM targets WHERE held_until > ?", host.now()).toArray();
+    for (const { key, held_from, held_until } of held) {
+      const [target, from, until] = [String(key), Number(held_from), Number(held_until)];
+      const { settings, ref, paused } = ctx.queue;
+      if (until - from > mostHoldMs(settings.retry))
+        ledger.violate(
+          "a hold is no longer than its queue allows",
+          `${rows.name} holds ${target} for ${until - from} ms`,
+          rows.name,
+          target,
+        );
+      const letGoAt = resetAt.get(breakerName(target, settings.breaker.share, ref)) ?? 0;
+      const isLetGo = !paused && from + CLOCKS_MS < letGoAt && rowsWait(rows, target, host.now());
+      const since = isLetGo ? (this.#letGoSince.get(`${rows.name} ${target}`) ?? time.now) : null;
+      if (since !== null) letGo.set(`${rows.name} ${target}`, since);
+      if (since !== null && time.now - since > RELEASED_MS)
+        ledger.violate(
+          "a hold that is released is over",
+          `${rows.name} holds ${target}, which was let go ${time.now - letGoAt} ms ago`,
+          rows.name,
+          target,
+        );
+    }
   }
 
   /** Where anything waits, an alarm is armed, rings, or will ring again. */
@@ -163,4 +207,11 @@ export class Sweeps {
           rows.name,
         );
   }
+}
+
+/** Whether a row is due to call the target. */
+function rowsWait(rows: ShardRows, target: string, now: number): boolean {
+  for (const { lane, dueAt } of rows.all())
+    if (lane !== null && dueAt <= now && targetOfLane(lane) === target) return true;
+  return false;
 }

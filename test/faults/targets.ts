@@ -124,7 +124,9 @@ export class Targets {
   /** Asks for a wait, in one of the ways to say so. */
   #limited(delivers: boolean): Reaction {
     const { chance, time } = this.#world;
-    const seconds = delivers ? chance.between(5, 40) : chance.between(15, 150);
+    // Some ask for more than anybody would wait for: an operator has to let their targets go.
+    const [least, most] = delivers ? [5, 40] : chance.is(0.15) ? [900, 3_000] : [15, 150];
+    const seconds = chance.between(least, most);
     const at = time.now + seconds * 1_000;
     const says: Record<string, string> = chance.pick([
       { "retry-after": String(seconds) },

@@ -42,6 +42,8 @@ export class World implements Surroundings {
   readonly queues: Queue[];
   readonly shards = new Map<string, Host<Shard>>();
   readonly breakers = new Map<string, Host<TargetBreaker>>();
+  /** When an operator heard last that a Breaker object is reset, by its name. */
+  readonly resetAt = new Map<string, number>();
   readonly #runners = new Map<string, Host<SimRunner>>();
   readonly #catalog: Host<{ queueByRef(ref: number): QueueConfig | null }>;
   readonly #network: Network;
@@ -215,10 +217,13 @@ export class World implements Surroundings {
   }
 
   /** A call of an operator to a Breaker object. */
-  operateBreaker(from: Life, name: string, what: "isolate" | "reset"): Promise<unknown> {
-    return this.#network.call(from, this.breaker(name), what, null, async (breaker) =>
-      breaker[what](keyOfBreaker(name), "an operator said so", "key-1"),
-    );
+  async operateBreaker(from: Life, name: string, what: "isolate" | "reset"): Promise<void> {
+    await this.#network.call(from, this.breaker(name), what, null, async (breaker) => {
+      if (what === "reset")
+        for (const rows of this.ledger.rows.values()) rows.noteReleased(keyOfBreaker(name));
+      return breaker[what](keyOfBreaker(name), "an operator said so", "key-1");
+    });
+    if (what === "reset") this.resetAt.set(name, this.time.now);
   }
 
   #runner(name: string): Host<SimRunner> {

@@ -67,6 +67,7 @@ describe("BreakerList", () => {
       budget_left: null,
       parked: 2_000,
       next_probe_at: "2026-11-23T10:00:08.000Z",
+      holds: [],
       audit: [
         {
           at: "2026-11-23T10:00:00.000Z",

@@ -93,23 +93,34 @@ describe("a Retry-After that one shard is answered", () => {
     expect(await world.view(id)).toMatchObject({ waiting_on: "rate", attempt_count: 0 });
   });
 
-  test("reaches no further in other shards than the queue's own policy lets a target ask for", async () => {
+  test("reaches no further than the queue's own policy lets a target ask for, whatever the task's is", async () => {
     const { host, shards, first } = await callers({ retry: { ...RETRY.retry, max_retry_after: "5s" } });
     const refusedAt = await refuse(host, first, 60, { call: { retry: { max_retry_after: 3_600_000 } } });
+    const [own] = first.rows("SELECT due_at FROM tasks WHERE state = 'retrying'");
+    expect(Number(own?.due_at)).toBeGreaterThanOrEqual(refusedAt + 60_000);
     await submitAll(host, shards);
     await host.run(4_999);
     expect(host.callsTo(API, refusedAt)).toEqual([]);
     await host.run(1_000);
     const called = new Set(host.callsTo(API, refusedAt).map(({ shard }) => shard));
-    expect([...called].sort()).toEqual(shards.slice(1).map(({ name }) => name));
+    expect([...called].sort()).toEqual(shards.map(({ name }) => name));
+    expect(first.rows("SELECT due_at FROM tasks WHERE state = 'retrying'")).toEqual([own]);
+  });
+
+  test("holds the target though the task that was answered cares for no Retry-After", async () => {
+    const { host, shards, first } = await callers();
+    const refusedAt = await refuse(host, first, 60, { call: { retry: { max_retry_after: 0 } } });
+    await submitAll(host, shards);
+    await host.run(59_000);
+    expect(host.callsTo(API, refusedAt)).toEqual([]);
   });
 
   test("survives the memory of the shards that were told, and leaves no row when it is over", async () => {
     const { host, shards, first } = await callers();
     const refusedAt = await refuse(host, first, 60);
     for (const world of shards) {
-      expect(world.rows("SELECT key, breaker, held_until FROM targets")).toEqual([
-        { key: API, breaker: null, held_until: refusedAt + 60_000 },
+      expect(world.rows("SELECT * FROM targets")).toEqual([
+        { key: API, breaker: null, held_from: refusedAt, held_until: refusedAt + 60_000 },
       ]);
       world.restart();
     }
@@ -176,6 +187,147 @@ describe("a Retry-After that one shard is answered", () => {
     const called = new Set(host.callsTo(API, refusedAt).map(({ shard }) => shard));
     expect([...called].sort()).toEqual(shards.slice(1).map(({ name }) => name));
     expect(host.shards.flatMap(({ syncs }) => syncs)).toEqual([]);
+  });
+});
+
+/** What holds have left on disk, over all shards. */
+function heldRows(shards: readonly ShardWorld[]): unknown[] {
+  return shards.flatMap((world) => world.rows("SELECT key FROM targets WHERE held_until IS NOT NULL"));
+}
+
+/** The queue lets a target ask for so much from now on, and so much it is told. */
+async function allow(shards: readonly ShardWorld[], maxRetryAfterMs: number): Promise<void> {
+  for (const world of shards) {
+    const { retry } = world.config.settings;
+    await world.configure({}, { retry: { ...retry, max_retry_after: maxRetryAfterMs } });
+  }
+}
+
+describe("a hold for a day", () => {
+  const DAY_S = 86_400;
+  const PATIENT = { retry: { ...RETRY.retry, max_retry_after: "7d" } } as const;
+
+  test("is over in all shards once the breaker is reset, which history tells", async () => {
+    const { host, shards, first } = await callers(PATIENT);
+    const refusedAt = await refuse(host, first, DAY_S);
+    await submitAll(host, shards);
+    await host.run(10_000);
+    expect(host.view(API).knownHolds).toEqual([
+      { queueRef: 1, from: refusedAt, until: refusedAt + DAY_S * 1_000 },
+    ]);
+    expect(host.callsTo(API, refusedAt)).toEqual([]);
+    await host.reset(API);
+    expect(heldRows(shards)).toEqual([]);
+    expect(host.view(API)).toMatchObject({ knownHolds: [], audit: [{ to: "closed", holds_released: 1 }] });
+    await host.run(20_000);
+    const called = new Set(host.callsTo(API, refusedAt).map(({ shard }) => shard));
+    expect([...called].sort()).toEqual(shards.map(({ name }) => name));
+    for (const world of shards.slice(1))
+      expect(await world.counts()).toMatchObject({ pending: 0, retrying: 0 });
+  });
+
+  test("is over once it is reset in a shard that could not be told, within a minute or at its next start", async () => {
+    for (const restarts of [false, true]) {
+      const { host, shards, first } = await callers(PATIENT);
+      const refusedAt = await refuse(host, first, DAY_S);
+      await submitAll(host, shards);
+      await host.run(10_000);
+      host.loses = (what) => what === "push";
+      await host.reset(API);
+      expect(heldRows(shards)).toHaveLength(SHARDS);
+      host.loses = () => false;
+      if (restarts) for (const world of shards) world.restart();
+      await host.run(90_000);
+      expect(heldRows(shards)).toEqual([]);
+      expect(new Set(host.callsTo(API, refusedAt).map(({ shard }) => shard)).size).toBe(SHARDS);
+    }
+  });
+
+  test("can be asked for again after a reset, also for less", async () => {
+    const { host, shards, first } = await callers(PATIENT);
+    await refuse(host, first, DAY_S);
+    await host.reset(API);
+    await host.run(90_000);
+    const refusedAt = await refuse(host, first, 30);
+    await submitAll(host, shards);
+    await host.run(29_000);
+    expect(host.callsTo(API, refusedAt)).toEqual([]);
+    await host.run(20_000);
+    expect(new Set(host.callsTo(API, refusedAt).map(({ shard }) => shard)).size).toBe(SHARDS);
+  });
+
+  test.each([0, 60_000])("is over as soon as the queue allows %i ms, and does not come back", async (ms) => {
+    const { host, shards, first } = await callers(PATIENT);
+    const refusedAt = await refuse(host, first, DAY_S);
+    await submitAll(host, shards);
+    await host.run(100_000);
+    expect(host.callsTo(API, refusedAt)).toEqual([]);
+    await allow(shards, ms);
+    expect(heldRows(shards)).toEqual([]);
+    await host.run(1_000);
+    expect(new Set(host.callsTo(API, refusedAt).map(({ shard }) => shard)).size).toBe(SHARDS);
+    await allow(shards, 7 * DAY_S * 1_000);
+    for (const world of shards) world.restart();
+    await host.run(60_000);
+    expect(heldRows(shards)).toEqual([]);
+    expect(host.view(API).knownHolds).toEqual([]);
+  });
+
+  test("is cut to what the queue allows now, counted from when the target asked", async () => {
+    const { host, shards, first } = await callers(PATIENT);
+    const refusedAt = await refuse(host, first, DAY_S);
+    await submitAll(host, shards);
+    await host.run(100_000);
+    await allow(shards, 200_000);
+    for (const world of shards) world.restart();
+    await host.run(refusedAt + 199_999 - host.now);
+    expect(host.callsTo(API, refusedAt)).toEqual([]);
+    await host.run(2_000);
+    expect(new Set(host.callsTo(API, refusedAt).map(({ shard }) => shard)).size).toBe(SHARDS);
+  });
+
+  test("is over in a shard that is told to release it, where no breaker is wanted", async () => {
+    const { host, first } = await callers({ ...PATIENT, breaker: { enabled: false } });
+    const refusedAt = await refuse(host, first, DAY_S);
+    expect(await first.shard.hold(API, false)).toBe(refusedAt + DAY_S * 1_000);
+    expect(await first.shard.hold(API, true)).toBe(refusedAt + DAY_S * 1_000);
+    expect(await first.shard.hold(API, true)).toBeNull();
+    expect(heldRows([first])).toEqual([]);
+    await host.submit(first, "api", 1);
+    expect(host.callsTo(API, refusedAt)).toHaveLength(1);
+  });
+
+  test("that a release wrote which did not say since when is no longer than the queue allows", async () => {
+    const { host, first } = await callers({ retry: { ...RETRY.retry, max_retry_after: "5m" } });
+    const until = host.now + DAY_S * 1_000;
+    first.storage.sql.exec("INSERT INTO targets (key, breaker, held_until) VALUES (?, NULL, ?)", API, until);
+    first.restart();
+    const restartedAt = host.now;
+    await host.submit(first, "api", 1);
+    await host.run(299_000);
+    expect(host.callsTo(API, restartedAt)).toEqual([]);
+    await host.run(2_000);
+    expect(host.callsTo(API, restartedAt).length).toBeGreaterThan(0);
+  });
+
+  test("makes a retry of a task that waits for it say so", async () => {
+    const { host, first } = await callers(PATIENT);
+    await refuse(host, first, DAY_S);
+    const [id = ""] = await host.submit(first, "api");
+    const answer = await first.operate(id, "retry");
+    expect(answer).toMatchObject({ ok: true, task: { waiting_on: "rate", attempt_count: 0 } });
+    expect(answer.ok && answer.task.summary).toMatch(
+      /asked for it; it may be called again in (1 d|23 h 59 min)/,
+    );
+  });
+
+  test("is listed with the targets that are down, however long ago they were called", async () => {
+    const { host, first } = await callers(PATIENT);
+    const refusedAt = await refuse(host, first, DAY_S);
+    await host.run(2 * 3_600_000);
+    expect(await first.shard.targets(10)).toMatchObject([
+      { key: API, state: "closed", heldUntil: refusedAt + DAY_S * 1_000 },
+    ]);
   });
 });
 

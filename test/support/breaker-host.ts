@@ -2,8 +2,14 @@ import { readdirSync, readFileSync } from "node:fs";
 import { keyOfBreaker } from "../../src/breaker/breaker-key.ts";
 import { TargetBreaker } from "../../src/breaker/target-breaker.ts";
 import type { Breaker } from "../../src/core/breaker.ts";
-import type { BreakerSync, CallResult, Grant, NewTask, QueueConfig } from "../../src/core/messages.ts";
-import type { BreakerView } from "../../src/schema/breaker.ts";
+import type {
+  BreakerSync,
+  CallResult,
+  Grant,
+  NewTask,
+  QueueConfig,
+  ToldBreaker,
+} from "../../src/core/messages.ts";
 import type { QueueSettingsInput } from "../../src/schema/queue.ts";
 import { ShardWorld, START } from "./shard-world.ts";
 import { memorySql } from "./sqlite.ts";
@@ -76,7 +82,7 @@ export class BreakerHost {
   }
 
   /** The view of a Breaker object; throws where nobody has told it anything. */
-  view(name: string): BreakerView {
+  view(name: string): ToldBreaker {
     const view = this.#hosted(name).breaker.view();
     if (view === null) throw new Error(`nobody has told the breaker of ${name} anything`);
     return view;

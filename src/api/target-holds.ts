@@ -1,0 +1,67 @@
+import { clock } from "../clock.ts";
+import { mostHoldMs } from "../core/hold.ts";
+import type { KnownHold, QueueConfig } from "../core/messages.ts";
+import { breakerName, shardName } from "../core/queue-shards.ts";
+import type { HoldView } from "../schema/breaker.ts";
+import { type AppContext, callShard } from "./app-env.ts";
+import { mayUse } from "./auth.ts";
+import { cachedQueues } from "./catalog-cache.ts";
+import type { BreakerPlace } from "./find-breaker.ts";
+import { type QueueHold, shownHolds } from "./queue-hold.ts";
+
+/**
+ * The holds that a Breaker object knows of, as far as the caller may see their queues: no longer than these allow now.
+ * Queues that tell it nothing, since they want no breaker, are asked.
+ */
+export async function holdsOf(c: AppContext, place: BreakerPlace, known: KnownHold[]): Promise<HoldView[]> {
+  const queues = (await queuesOf(c, place)).filter((queue) => mayUse(c, queue));
+  const told = knownHolds(queues, known);
+  const silent = queues.filter(({ settings }) => !settings.breaker.enabled);
+  return shownHolds([...told, ...(await askShards(c, silent, place.key, false))]);
+}
+
+/** The holds that a Breaker object has released, by their queues' names. */
+export async function releasedHolds(c: AppContext, place: BreakerPlace, known: KnownHold[]) {
+  return knownHolds(await queuesOf(c, place), known);
+}
+
+/**
+ * Releases the target's holds in all shards that may have one, those too that the Breaker object does not know. One that
+ * gives no answer hears of it when it asks the Breaker object next. Returns what was held.
+ */
+export async function releaseInShards(c: AppContext, place: BreakerPlace): Promise<QueueHold[]> {
+  return askShards(c, await queuesOf(c, place), place.key, true);
+}
+
+function knownHolds(queues: readonly QueueConfig[], known: readonly KnownHold[]): QueueHold[] {
+  const byRef = new Map(queues.map((queue) => [queue.ref, queue]));
+  return known.flatMap(({ queueRef, from, until }) => {
+    const queue = byRef.get(queueRef);
+    if (queue === undefined) return [];
+    const end = Math.min(until, from + mostHoldMs(queue.settings.retry));
+    return end > clock.now() ? [{ queue: queue.name, until: end }] : [];
+  });
+}
+
+/** The queues that go by the breaker. */
+async function queuesOf(c: AppContext, { key, name, queue }: BreakerPlace): Promise<QueueConfig[]> {
+  if (queue !== null) return [queue];
+  const queues = await cachedQueues(c.env);
+  return queues.filter(({ ref, settings }) => breakerName(key, settings.breaker.share, ref) === name);
+}
+
+async function askShards(
+  c: AppContext,
+  queues: readonly QueueConfig[],
+  key: string,
+  release: boolean,
+): Promise<QueueHold[]> {
+  const asked = queues.flatMap(({ name, ref, shards }) =>
+    Array.from({ length: shards }, async (_, i) => {
+      const until = await callShard(c.env, shardName(ref, i), (shard) => shard.hold(key, release));
+      return until === null ? [] : [{ queue: name, until }];
+    }),
+  );
+  const answers = await Promise.allSettled(asked);
+  return answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+}

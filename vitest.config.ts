@@ -13,7 +13,9 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/{schema,core,callback,client,runner,shard,breaker,api,faults}/**/*.test.ts"],
+          include: [
+            "test/{schema,core,callback,sealing,client,runner,shard,breaker,api,faults}/**/*.test.ts",
+          ],
         },
       },
       {
@@ -25,6 +27,7 @@ export default defineConfig({
               bindings: {
                 REDRIVE_API_KEY: "root-key-for-tests",
                 REDRIVE_SIGNING_SECRET: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                REDRIVE_ENCRYPTION_KEY: "encrypts-what-workers-tests-store",
                 REDRIVE_SANDBOX: "on",
                 REDRIVE_ALLOW_TARGETS: "loopback",
               },

@@ -22,6 +22,12 @@ export interface Env {
   REDRIVE_API_KEY?: string;
   /** Signs the callbacks of queues that have no secret of their own; `whsec_...`. */
   REDRIVE_SIGNING_SECRET?: string;
+  /** What the data keys of queues are wrapped with; without it secrets are stored as they are. */
+  REDRIVE_ENCRYPTION_KEY?: string;
+  /** A secret that is accepted beside it, while data keys are wrapped anew. */
+  REDRIVE_ENCRYPTION_KEY_PREVIOUS?: string;
+  /** `on`: the secret that data keys were wrapped with is lost, and queues get new ones. */
+  REDRIVE_ENCRYPTION_LOST?: string;
   /** Where calls are made. `shard`: the short ones in the shards' objects, for plain workerd only; else at the edge. */
   REDRIVE_CALLS?: string;
   /**

@@ -1,3 +1,4 @@
+import { isSealed, SEALED_PREFIX } from "../core/sealed.ts";
 import { REDACTED } from "../core/secret-headers.ts";
 import { MAX_HEADER_BYTES, MAX_HEADERS } from "../schema/limits.ts";
 import type { ProblemIssue } from "../schema/problem.ts";
@@ -75,5 +76,7 @@ function headerFault(lower: string, value: string): string | null {
     return `expected printable ASCII, got another character at position ${at}`;
   }
   if (lower === "traceparent" && !isTraceparent(value)) return "expected a W3C trace context of version 00";
+  if (isSealed(value))
+    return `expected a value that does not begin with ${SEALED_PREFIX}, as stored secrets do`;
   return value === REDACTED ? `expected the header's value, got the placeholder ${REDACTED}` : null;
 }

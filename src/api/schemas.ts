@@ -22,6 +22,9 @@ const QueuePut = QueueView.extend({
     .meta({ description: "Of a new queue with a secret of its own; shown this once" }),
 });
 const Health = z.object({ status: z.literal("ok") });
+const Readiness = Health.extend({
+  encryption: z.enum(["on", "off"]).meta({ description: "Whether secrets are stored encrypted" }),
+});
 const metadata = z.record(z.string(), Json);
 
 /** What requests carry, by the name the OpenAPI document gives it. */
@@ -51,6 +54,7 @@ export const RESPONSE_SCHEMAS = {
   KeyCreated,
   KeyList,
   Health,
+  Readiness,
   Problem,
 } satisfies Record<string, z.ZodType>;
 

@@ -53,9 +53,10 @@ export const SERVICE_ROUTES: readonly RouteDoc[] = [
     path: "/readyz",
     tag: "Service",
     summary: "Readiness",
-    description: "Answers 200 while the deployment is configured and its storage answers.",
+    description:
+      "Answers 200 while the deployment is configured and its storage answers. `encryption` says whether secrets are stored encrypted.",
     scope: null,
-    responses: [{ status: 200, description: "Ready", schema: "Health" }],
+    responses: [{ status: 200, description: "Ready", schema: "Readiness" }],
     problems: ["not_configured", "storage_unavailable", "unavailable"],
   },
   {

@@ -4,6 +4,7 @@ import type { OperateAction, SubmitResult } from "../core/messages.ts";
 import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../schema/limits.ts";
 import type { Problem } from "../schema/problem.ts";
 import { BatchRequest, type TaskAccepted, TaskQuery } from "../schema/task.ts";
+import { keyringOf } from "../sealing/env-keyring.ts";
 import { rulesOf } from "./address-rules.ts";
 import { type AppContext, type AppEnv, callShard, readShard } from "./app-env.ts";
 import { AppError, invalidRequest, problemOf } from "./app-error.ts";
@@ -15,6 +16,7 @@ import { listTasks } from "./list.ts";
 import { parse } from "./parse.ts";
 import { readBody } from "./read-body.ts";
 import { RetryQuery } from "./retry-query.ts";
+import { sealTask } from "./seal-task.ts";
 import { type Submission, submit } from "./submit.ts";
 import { SubmittedTask, taskFromRequest } from "./task-from-request.ts";
 import { countTaskValues, MAX_TASK_VALUES } from "./task-values.ts";
@@ -116,7 +118,8 @@ async function submissionOf(
     traceparent: traceparent !== undefined && isTraceparent(traceparent) ? traceparent : null,
     mayEdge: before < MAX_EDGE_TASKS,
   });
-  return { ...routed, queue };
+  const task = await sealTask(routed.task, queue, keyringOf(c.env));
+  return { ...routed, task, queue };
 }
 
 function tooManyValues(): AppError {

@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import init from "../../migrations/catalog/0001_init.sql";
+import dataKeys from "../../migrations/catalog/0002_data_keys.sql";
 import { clock } from "../clock.ts";
 import { API_KEY_BYTES, makeApiKey } from "../core/keys.ts";
 import type { QueueConfig, Refusal } from "../core/messages.ts";
@@ -9,6 +10,8 @@ import type { KeyRequest } from "../schema/key.ts";
 import type { ErrorCode } from "../schema/problem.ts";
 import { DEFAULT_SHARDS, QueueSettings, ROTATION_MS } from "../schema/queue.ts";
 import { DEFAULT_QUEUE } from "../schema/task.ts";
+import { keyringOf } from "../sealing/env-keyring.ts";
+import { UnsealError } from "../sealing/keyring.ts";
 import type {
   CatalogApi,
   DoneAnswer,
@@ -20,7 +23,8 @@ import type {
 import { checkSettings } from "./check-settings.ts";
 import { closeShards, destroyShards, type ShardByName } from "./close-shards.ts";
 import { KeyRows } from "./key-rows.ts";
-import { QueueRows } from "./queue-rows.ts";
+import { type NewQueue, QueueRows } from "./queue-rows.ts";
+import { QueueSeal, type Secrets } from "./queue-seal.ts";
 import { makeSigningSecret, sha256Hex } from "./secrets.ts";
 
 /** The name of the only Catalog object. */
@@ -29,7 +33,10 @@ export const CATALOG_NAME = "catalog";
 export const MAX_QUEUES = 1_000;
 export const MAX_KEYS = 1_000;
 
-const MIGRATIONS = [{ name: "0001_init.sql", sql: init }];
+const MIGRATIONS = [
+  { name: "0001_init.sql", sql: init },
+  { name: "0002_data_keys.sql", sql: dataKeys },
+];
 
 /**
  * Queues and API keys: one object for the whole deployment. The queue `default` is always there. A queue's first
@@ -39,6 +46,7 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
   readonly #queues: QueueRows;
   readonly #keys: KeyRows;
   readonly #shard: ShardByName;
+  readonly #seal: QueueSeal;
   /** Names of queues that are being deleted: two deletions must not take turns closing and opening shards. */
   readonly #deleting = new Set<string>();
 
@@ -49,7 +57,8 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
     this.#queues = new QueueRows(sql);
     this.#keys = new KeyRows(sql);
     this.#shard = (name) => env.SHARD.getByName(name);
-    if (this.#queues.byName(DEFAULT_QUEUE) === null) this.#create(DEFAULT_QUEUE, QueueSettings.parse({}));
+    this.#seal = new QueueSeal(keyringOf(env), env.REDRIVE_ENCRYPTION_LOST === "on");
+    ctx.blockConcurrencyWhile(() => this.#begin());
   }
 
   async queueByName(name: string): Promise<QueueConfig | null> {
@@ -65,21 +74,26 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
   }
 
   async putQueue(name: string, settings: QueueSettings): Promise<PutQueueAnswer> {
-    const existing = this.#queues.byName(name);
-    const refusal = checkSettings(settings, existing?.shards ?? null);
+    const before = this.#queues.byName(name);
+    const refusal = checkSettings(settings, before?.shards ?? null);
     if (refusal !== null) return refusal;
     if (this.#deleting.has(name)) return refuse("queue_conflict", `queue "${name}" is being deleted`);
-    if (existing !== null) {
-      const { shards: _, ...changed } = settings;
-      const config = this.#queues.update({ ...existing, settings: changed }, clock.now());
+    const secret = this.#deploymentSecret() ?? makeSigningSecret();
+    const { shards: _, ...changed } = settings;
+    const wanted = before === null ? newQueue(name, settings, secret) : { ...before, settings: changed };
+    const sealed = await this.#sealed(wanted);
+    if (!sealed.ok) return sealed;
+    // While it was sealed, others may have changed the queue, made it or deleted it.
+    if (!isSame(this.#queues.byName(name), before)) return this.putQueue(name, settings);
+    if (before !== null) {
+      const config = this.#queues.update({ ...before, ...sealed.queue }, clock.now());
       return { ok: true, config, created: false, secret: null };
     }
     if (this.#queues.count() >= MAX_QUEUES) {
       return refuse("queue_conflict", `a deployment has at most ${MAX_QUEUES} queues; delete one first`);
     }
-    const config = this.#create(name, settings);
-    const own = this.#deploymentSecret() === null ? (config.secrets[0] ?? null) : null;
-    return { ok: true, config, created: true, secret: own };
+    const config = this.#queues.insert(sealed.queue);
+    return { ok: true, config, created: true, secret: this.#deploymentSecret() === null ? secret : null };
   }
 
   async setPaused(name: string, paused: boolean): Promise<QueueAnswer> {
@@ -111,17 +125,16 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
   }
 
   async rotateSecret(name: string): Promise<RotateAnswer> {
-    const existing = this.#queues.byName(name);
-    if (existing === null) return noQueue(name);
-    const now = clock.now();
+    const before = this.#queues.byName(name);
+    if (before === null) return noQueue(name);
     const secret = makeSigningSecret();
-    const secrets = [secret, ...existing.secrets.slice(0, 1)];
-    const previousValidUntil = now + ROTATION_MS;
-    const config = this.#queues.update(
-      { ...existing, secrets, previousSecretUntil: previousValidUntil },
-      now,
-    );
-    return { ok: true, config, secret, previousValidUntil };
+    const secrets = [secret, ...before.secrets.slice(0, 1)];
+    const previousValidUntil = clock.now() + ROTATION_MS;
+    const sealed = await this.#sealed({ ...before, secrets, previousSecretUntil: previousValidUntil });
+    if (!sealed.ok) return sealed;
+    // While it was sealed, others may have changed the queue.
+    if (!isSame(this.#queues.byName(name), before)) return this.rotateSecret(name);
+    return { ok: true, config: this.#queues.update(sealed.queue, clock.now()), secret, previousValidUntil };
   }
 
   async createKey(request: KeyRequest): Promise<{ ok: true; key: KeyRecord; text: string } | Refusal> {
@@ -148,24 +161,43 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
     return this.#keys.byId(id);
   }
 
-  #create(name: string, settings: QueueSettings): QueueConfig {
-    const { shards = DEFAULT_SHARDS, ...rest } = settings;
-    const now = clock.now();
-    return this.#queues.insert({
-      name,
-      shards,
-      paused: false,
-      settings: rest,
-      secrets: [this.#deploymentSecret() ?? makeSigningSecret()],
-      previousSecretUntil: null,
-      createdAt: now,
-      updatedAt: now,
-    });
+  /** Makes the queue `default` where it is not there, and seals what an earlier start has left plain. Never throws. */
+  async #begin(): Promise<void> {
+    if (this.#queues.byName(DEFAULT_QUEUE) === null) {
+      const secret = this.#deploymentSecret() ?? makeSigningSecret();
+      const sealed = await this.#sealed(newQueue(DEFAULT_QUEUE, QueueSettings.parse({}), secret));
+      if (sealed.ok) this.#queues.insert(sealed.queue);
+    }
+    for (const queue of this.#queues.all()) {
+      const sealed = await this.#sealed(queue);
+      if (sealed.ok && sealed.queue !== queue) this.#queues.update(sealed.queue, queue.updatedAt);
+    }
+  }
+
+  async #sealed<T extends Secrets>(queue: T): Promise<{ ok: true; queue: T } | Refusal> {
+    try {
+      return { ok: true, queue: await this.#seal.sealed(queue) };
+    } catch (error) {
+      if (!(error instanceof UnsealError)) throw error;
+      return refuse("not_configured", `queue "${queue.name}": ${error.message}`);
+    }
   }
 
   #deploymentSecret(): string | null {
     return this.env.REDRIVE_SIGNING_SECRET || null;
   }
+}
+
+/** Whether a queue has not changed between two looks; null: it was not there. */
+function isSame(now: QueueConfig | null, before: QueueConfig | null): boolean {
+  return now?.ref === before?.ref && now?.version === before?.version;
+}
+
+function newQueue(name: string, given: QueueSettings, secret: string): NewQueue {
+  const { shards = DEFAULT_SHARDS, ...settings } = given;
+  const now = clock.now();
+  const times = { createdAt: now, updatedAt: now };
+  return { name, shards, paused: false, settings, secrets: [secret], previousSecretUntil: null, ...times };
 }
 
 function refuse(code: ErrorCode, detail: string): Refusal {

@@ -37,14 +37,15 @@ export class QueueRows {
   /** Gives the queue as stored, with a ref that no queue ever had. Throws where the name is taken. */
   insert(queue: NewQueue): QueueConfig {
     const rows = this.#sql.exec(
-      `INSERT INTO queues (name, shards, version, paused, settings, secrets, previous_secret_until, created_at, updated_at)
-       VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING *`,
+      `INSERT INTO queues (name, shards, version, paused, settings, secrets, previous_secret_until, data_keys, created_at, updated_at)
+       VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?) RETURNING *`,
       queue.name,
       queue.shards,
       queue.paused ? 1 : 0,
       JSON.stringify(queue.settings),
       JSON.stringify(queue.secrets),
       queue.previousSecretUntil,
+      queue.dataKeys === undefined ? null : JSON.stringify(queue.dataKeys),
       queue.createdAt,
       queue.updatedAt,
     );
@@ -55,11 +56,12 @@ export class QueueRows {
   update(queue: QueueConfig, now: number): QueueConfig {
     const rows = this.#sql.exec(
       `UPDATE queues SET version = version + 1, paused = ?, settings = ?, secrets = ?,
-       previous_secret_until = ?, updated_at = ? WHERE ref = ? RETURNING *`,
+       previous_secret_until = ?, data_keys = ?, updated_at = ? WHERE ref = ? RETURNING *`,
       queue.paused ? 1 : 0,
       JSON.stringify(queue.settings),
       JSON.stringify(queue.secrets),
       queue.previousSecretUntil,
+      queue.dataKeys === undefined ? null : JSON.stringify(queue.dataKeys),
       now,
       queue.ref,
     );
@@ -92,6 +94,7 @@ function rowToQueue(row: SqlRow): QueueConfig {
     settings: { ...DEFAULT_SETTINGS, ...JSON.parse(String(row.settings)) },
     secrets: JSON.parse(String(row.secrets)),
     previousSecretUntil: row.previous_secret_until === null ? null : Number(row.previous_secret_until),
+    ...(row.data_keys !== null && { dataKeys: JSON.parse(String(row.data_keys)) }),
     createdAt: Number(row.created_at),
     updatedAt: Number(row.updated_at),
   };

@@ -38,7 +38,7 @@ const TARGET_FAULTS: ReadonlyMap<ErrorType, CallEffect["reach"]> = new Map([
 /** RFC 6585 4. A 503 with a Retry-After is sorted alike, but is a failure of the target's own. */
 const TOO_MANY_REQUESTS = 429;
 /** Not known to have arrived, or refused by Redrive itself. */
-const SAY_NOTHING: ReadonlySet<ErrorType> = new Set(["interrupted", "invalid_request"]);
+const SAY_NOTHING: ReadonlySet<ErrorType> = new Set(["interrupted", "invalid_request", "encryption"]);
 
 /**
  * What an outcome counts for its target; null: nothing. Any answer that is none of the target's transient faults

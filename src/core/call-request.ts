@@ -1,5 +1,6 @@
-import type { CallRequest } from "./messages.ts";
+import type { CallRequest, QueueConfig } from "./messages.ts";
 import { hashText } from "./queue-shards.ts";
+import { isSealed } from "./sealed.ts";
 import type { Task, TaskCall } from "./task.ts";
 
 const USER_AGENT = "Redrive (+https://github.com/redrive/redrive)";
@@ -53,6 +54,13 @@ export function callbackRequest(delivery: {
     maxRedirects: 0,
     sign: { messageId: delivery.messageId, secrets: delivery.secrets },
   };
+}
+
+/** The request with what opens its sealed values, where it has any. */
+export function withKeys(request: CallRequest, { name, dataKeys = [] }: QueueConfig): CallRequest {
+  const { headers, sign } = request;
+  const isPlain = !Object.values(headers).some(isSealed) && sign?.secrets.some(isSealed) !== true;
+  return isPlain ? request : { ...request, sealed: { queue: name, keys: dataKeys } };
 }
 
 /** The request of a readiness probe. */

@@ -40,6 +40,7 @@ const BY_NAME: ReadonlyMap<string, ErrorType> = new Map([
   ["TimeoutError", "timeout"],
   ["RedirectRefusedError", "invalid_request"],
   ["TooManyRedirectsError", "redirect"],
+  ["UnsealError", "encryption"],
 ]);
 
 /** workerd's messages, then those of Node and of TLS libraries. */

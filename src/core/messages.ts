@@ -21,10 +21,12 @@ export interface QueueConfig {
   version: number;
   paused: boolean;
   settings: Omit<QueueSettings, "shards">;
-  /** Signing secrets, newest first (`whsec_...`); while rotating, two. */
+  /** Signing secrets, newest first (`whsec_...`, or sealed); while rotating, two. */
   secrets: string[];
   /** Until when secrets after the first are signed with; epoch ms. */
   previousSecretUntil: number | null;
+  /** Its data keys, wrapped, newest first; left out: its secrets are not encrypted. */
+  dataKeys?: string[];
   createdAt: number;
   updatedAt: number;
 }
@@ -42,6 +44,8 @@ export interface NewTask {
   idempotencyKey: string | null;
   /** Hash of the parsed request without its key, to tell a repeat from a conflict. */
   requestHash: string | null;
+  /** The hash that the same request has where its secrets are not encrypted: a row may be from before. */
+  plainHash?: string;
   /** The caller offers to make the first attempt itself (edge-first). */
   edge: boolean;
 }
@@ -71,6 +75,14 @@ export interface CallRequest {
   maxRedirects: number;
   /** Where set, the body is signed when it is sent (Standard Webhooks). */
   sign: { messageId: string; secrets: string[] } | null;
+  /** Where set, some of its headers and secrets are sealed, and whoever makes the call unseals them first. */
+  sealed?: SealedWith;
+}
+
+/** What opens sealed values: the queue's name, and its data keys, wrapped. */
+export interface SealedWith {
+  queue: string;
+  keys: string[];
 }
 
 /** The right to make one call now. */

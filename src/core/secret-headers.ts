@@ -1,3 +1,5 @@
+import { isSealed } from "./sealed.ts";
+
 /** Lower-case names of headers that carry credentials by their own definition. */
 export const SECRET_HEADERS: readonly string[] = [
   "authorization",
@@ -31,10 +33,13 @@ export function isSecretHeader(name: string): boolean {
   return secretNames.has(lower) || SECRET_WORDS.test(lower) || SECRET_KEYS.test(lower);
 }
 
-/** The same headers, the values of secret ones replaced: for showing a task's own request. */
+/** The same headers, the values of secret ones and sealed ones replaced: for showing a task's own request. */
 export function redactHeaders(headers: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name, isSecretHeader(name) ? REDACTED : value]),
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      isSecretHeader(name) || isSealed(value) ? REDACTED : value,
+    ]),
   );
 }
 

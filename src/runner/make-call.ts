@@ -130,7 +130,8 @@ function keptHeaders(headers: Headers, isDecoded: boolean): Record<string, strin
 
 const NO_BODY = { body: "", bodyEncoding: "utf8" } as const;
 
-function noAnswer(cause: unknown): Answer {
+/** What stands for the answer of a call that threw, or that was never made. */
+export function noAnswer(cause: unknown): Answer {
   const { name, message } = asError(cause);
   const error = { name, message: message.slice(0, MAX_ERROR_LENGTH) };
   return { status: 0, headers: {}, ...NO_BODY, truncated: false, error };

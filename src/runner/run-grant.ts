@@ -1,5 +1,7 @@
 import type { CallResult, Grant, SettleAnswer, SettleMessage, ShardPort } from "../core/messages.ts";
-import { type CallPorts, makeCall } from "./make-call.ts";
+import type { Keyring } from "../sealing/keyring.ts";
+import type { CallPorts } from "./make-call.ts";
+import { callGranted } from "./open-request.ts";
 
 const FIRST_REPEAT_MS = 50;
 
@@ -16,6 +18,8 @@ export interface RunPorts extends CallPorts, SettlePorts {
   shard(name: string): Pick<ShardPort, "settle">;
   /** How many further grants may come with the next settle's answer. */
   want(): number;
+  /** What opens sealed values; left out: grants have none. */
+  keyring?: Keyring;
 }
 
 /** The invocation of a Worker that answered its client at `answeredAt` (epoch ms) and has to end soon. */
@@ -80,7 +84,7 @@ async function callAndSettle(
 ): Promise<SettleAnswer | null> {
   // The lease's end by this clock: the shard's own may differ.
   const until = ports.now() + grant.leaseMs;
-  const result: CallResult = await makeCall(grant.request, ports);
+  const result: CallResult = await callGranted(grant, ports);
   const { kind, shard, id, round, lease } = grant;
   const message = (): SettleMessage => ({
     kind,

@@ -1,6 +1,7 @@
 import { clock } from "../clock.ts";
 import { checkTargetUrl } from "../core/target-url.ts";
 import { addressRulesOf, type Env } from "../env.ts";
+import { keyringOf } from "../sealing/env-keyring.ts";
 import type { RunPorts } from "./run-grant.ts";
 
 /**
@@ -17,5 +18,6 @@ export function runPorts(env: Env, want: () => number): RunPorts {
     checkUrl: (url) => checkTargetUrl(url, rules),
     shard: (name) => env.SHARD.getByName(name),
     want,
+    keyring: keyringOf(env),
   };
 }

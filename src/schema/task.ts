@@ -60,6 +60,7 @@ export const ERROR_TYPES = [
   "redirect",
   "invalid_request",
   "interrupted",
+  "encryption",
 ] as const;
 export const ErrorType = z.enum(ERROR_TYPES);
 /** What went wrong with an attempt; see the fault table in docs/state-machine.md. */

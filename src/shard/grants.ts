@@ -1,5 +1,5 @@
 import { callbackBody, messageId } from "../callback/payload.ts";
-import { attemptRequest, callbackRequest, probeRequest } from "../core/call-request.ts";
+import { attemptRequest, callbackRequest, probeRequest, withKeys } from "../core/call-request.ts";
 import { callbackHeaders, DEFAULT_CALLBACK_TIMEOUT_MS } from "../core/callback-settings.ts";
 import { deliver } from "../core/deliver.ts";
 import type { CallRequest, Grant } from "../core/messages.ts";
@@ -78,7 +78,7 @@ export function grantOf(ctx: ShardContext, task: Task, kind: "attempt" | "callba
     lease: task.lease,
     leaseUntil: task.leaseUntil ?? 0,
     leaseMs,
-    request: kind === "attempt" ? attemptCall(ctx, task) : deliveryCall(ctx, task),
+    request: withKeys(kind === "attempt" ? attemptCall(ctx, task) : deliveryCall(ctx, task), ctx.queue),
   };
 }
 

@@ -56,7 +56,8 @@ function sameKey(
   first: { task: Task; requestHash: string | null },
 ): SubmitResult {
   if (first.task.id === request.id) return repeatedSubmit(ctx, first.task);
-  if (first.requestHash !== request.requestHash) return conflict(request, first.task.id);
+  const isSame = first.requestHash === request.requestHash || first.requestHash === request.plainHash;
+  if (!isSame) return conflict(request, first.task.id);
   return { ok: true, task: accepted(ctx, first.task, true), grant: null };
 }
 

@@ -118,6 +118,11 @@ function environmentOf(
   return {
     REDRIVE_API_KEY: secrets.apiKey,
     REDRIVE_SIGNING_SECRET: secrets.signingSecret,
+    REDRIVE_ENCRYPTION_KEY: secrets.encryptionKey,
+    ...(settings.previousEncryptionKey !== null && {
+      REDRIVE_ENCRYPTION_KEY_PREVIOUS: settings.previousEncryptionKey,
+    }),
+    ...(settings.encryptionLost && { REDRIVE_ENCRYPTION_LOST: "on" }),
     REDRIVE_CALLS: settings.calls,
     ...(openFiles !== null && { REDRIVE_OPEN_FILES: String(openFiles) }),
     ...(settings.evidenceFloor !== null && { REDRIVE_EVIDENCE_FLOOR: settings.evidenceFloor }),

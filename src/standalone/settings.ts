@@ -1,6 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import { isSecret } from "../callback/signature.ts";
+import { MIN_ENCRYPTION_KEY_LENGTH } from "../core/sealed.ts";
 import { parseDuration } from "../schema/duration.ts";
 
 export const DEFAULT_PORT = 8787;
@@ -19,6 +20,12 @@ export interface Settings {
   apiKey: string | null;
   /** null: made once and kept in the data folder. */
   signingSecret: string | null;
+  /** null: made once and kept in the data folder. */
+  encryptionKey: string | null;
+  /** A key that is accepted beside it; null: none. */
+  previousEncryptionKey: string | null;
+  /** The key that data was encrypted with is lost: go on with this one. */
+  encryptionLost: boolean;
   sandbox: boolean;
   /** Where calls are made: in the shards' own objects, or as on Cloudflare by the submitting Worker and Runner objects. */
   calls: "shard" | "edge";
@@ -55,6 +62,9 @@ export function parseSettings(
     ),
     apiKey: read<string | null>("REDRIVE_API_KEY", null, parseApiKey),
     signingSecret: read<string | null>("REDRIVE_SIGNING_SECRET", null, parseSigningSecret),
+    encryptionKey: read<string | null>("REDRIVE_ENCRYPTION_KEY", null, parseEncryptionKey),
+    previousEncryptionKey: read<string | null>("REDRIVE_ENCRYPTION_KEY_PREVIOUS", null, parseEncryptionKey),
+    encryptionLost: read("REDRIVE_ENCRYPTION_LOST", false, parseSwitch),
     sandbox: read("REDRIVE_SANDBOX", isLoopback(host), parseSwitch),
     calls: read<Settings["calls"]>("REDRIVE_CALLS", "shard", parseCalls),
     evidenceFloor: read<string | null>("REDRIVE_EVIDENCE_FLOOR", null, parseFloor),
@@ -85,6 +95,9 @@ Settings are environment variables:
   REDRIVE_DATA            data folder (default ${DEFAULT_DATA_DIR}); one server at a time
   REDRIVE_API_KEY         root API key, 16 to 256 characters (default: made once, kept in the data folder)
   REDRIVE_SIGNING_SECRET  signs callbacks, whsec_ and base64 (default: made once, kept in the data folder)
+  REDRIVE_ENCRYPTION_KEY  encrypts secrets that are stored, ${MIN_ENCRYPTION_KEY_LENGTH} characters or more (default: made once, kept in the
+                          data folder). REDRIVE_ENCRYPTION_KEY_PREVIOUS is accepted beside it,
+                          REDRIVE_ENCRYPTION_LOST=on gives up what is encrypted with a key that is lost
   REDRIVE_SANDBOX         on or off: a target and an inbox to try things with, open to all who reach
                           the port (default: on while HOST is a loopback address)
   REDRIVE_CALLS           where calls are made: shard (in the shards' own objects, the default) or edge
@@ -132,6 +145,12 @@ function parseFloor(text: string): string | Wrong {
 
 function parseApiKey(text: string): string | Wrong {
   return /^[\x21-\x7e]{16,256}$/.test(text) ? text : new Wrong("16 to 256 visible ASCII characters", true);
+}
+
+function parseEncryptionKey(text: string): string | Wrong {
+  const isLong = new RegExp(`^[\\x21-\\x7e]{${MIN_ENCRYPTION_KEY_LENGTH},256}$`).test(text);
+  const expected = `${MIN_ENCRYPTION_KEY_LENGTH} to 256 visible ASCII characters`;
+  return isLong ? text : new Wrong(expected, true);
 }
 
 function parseSigningSecret(text: string): string | Wrong {

@@ -51,6 +51,13 @@ describe("checkHeaders", () => {
     ]);
   });
 
+  test("refuses what looks like a stored secret: it could be one that was taken from storage", () => {
+    const { issues } = checkHeaders({ "x-a": "sealed:v1:key:AAAA" }, "headers");
+    expect(issues).toEqual([
+      { path: "headers.x-a", message: expect.stringContaining("does not begin with sealed:v1:") },
+    ]);
+  });
+
   test("refuses the placeholder that answers show in place of a secret", () => {
     expect(checkHeaders({ authorization: "[redacted]" }, "headers").issues).toHaveLength(1);
   });

@@ -28,6 +28,7 @@ const EXPECTED: Record<ErrorType, CallEffect["reach"] | "works" | "nothing"> = {
   redirect: "works",
   interrupted: "nothing",
   invalid_request: "nothing",
+  encryption: "nothing",
 };
 
 describe("effectOf", () => {

@@ -1,8 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { attemptRequest, callbackRequest, probeRequest, traceparentOf } from "../../src/core/call-request.ts";
+import {
+  attemptRequest,
+  callbackRequest,
+  probeRequest,
+  traceparentOf,
+  withKeys,
+} from "../../src/core/call-request.ts";
 import type { TransitionContext } from "../../src/core/transition.ts";
 import { type TaskEvent, transition } from "../../src/core/transition.ts";
 import { buildFault, buildTask, failFor, NOW, retryIn } from "../support/build-task.ts";
+import { buildConfig } from "../support/shard-messages.ts";
 
 const TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -165,5 +172,38 @@ describe("probeRequest", () => {
       maxRedirects: 0,
       sign: null,
     });
+  });
+});
+
+describe("withKeys", () => {
+  const config = buildConfig({}, { name: "pay", dataKeys: ["key:v1:s:k:d"] });
+  const sealed = { queue: "pay", keys: ["key:v1:s:k:d"] };
+  const attempt = (headers: Record<string, string>) =>
+    requestOf(buildTask({ state: "running", call: { headers } }));
+  const delivery = (secrets: string[]) =>
+    callbackRequest({
+      url: "https://a.example/",
+      headers: {},
+      body: "{}",
+      messageId: "m",
+      secrets,
+      timeoutMs: 1,
+    });
+
+  test("leaves a request without sealed values as it is", () => {
+    const plain = attempt({ authorization: "Bearer x" });
+    expect(withKeys(plain, config)).toBe(plain);
+    const signed = delivery(["whsec_x"]);
+    expect(withKeys(signed, config)).toBe(signed);
+  });
+
+  test("brings the queue's keys along with a sealed header or signing secret", () => {
+    expect(withKeys(attempt({ authorization: "sealed:v1:k:d" }), config).sealed).toEqual(sealed);
+    expect(withKeys(delivery(["whsec_x", "sealed:v1:k:d"]), config).sealed).toEqual(sealed);
+  });
+
+  test("says that it is sealed also where the queue has no keys, so that nobody sends what is stored", () => {
+    const request = withKeys(attempt({ authorization: "sealed:v1:k:d" }), buildConfig());
+    expect(request.sealed).toEqual({ queue: "default", keys: [] });
   });
 });

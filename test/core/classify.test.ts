@@ -97,6 +97,7 @@ describe("classify", () => {
     ["TimeoutError", "no complete answer within 5 ms", "timeout", "transient"],
     ["RedirectRefusedError", "refused", "invalid_request", "permanent"],
     ["TooManyRedirectsError", "expected at most 3 redirects", "redirect", "permanent"],
+    ["UnsealError", "REDRIVE_ENCRYPTION_KEY is not set", "encryption", "transient"],
     ["TypeError", "Fetch API cannot load: ftp://x", "invalid_request", "permanent"],
     ["TypeError", "Invalid URL: nope", "invalid_request", "permanent"],
     ["TypeError", "x is not a function", "network", "transient"],

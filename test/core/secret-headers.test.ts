@@ -43,6 +43,10 @@ describe("redactHeaders", () => {
       Accept: "*/*",
     });
   });
+
+  test("replaces sealed values too, whatever their names mean today", () => {
+    expect(redactHeaders({ "x-plain": "sealed:v1:a:b" })).toEqual({ "x-plain": REDACTED });
+  });
 });
 
 describe("withoutSecretHeaders", () => {

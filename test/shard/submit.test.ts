@@ -159,6 +159,17 @@ describe("an idempotency key", () => {
     expect(other).toMatchObject({ detail: expect.stringContaining(first.id) });
   });
 
+  test("knows a request that was stored with another hash, before its secrets were encrypted", async () => {
+    const world = new ShardWorld();
+    const first = await world.submit(world.task({ ...KEYED, requestHash: "plain" }));
+    const [again, other] = await world.submitAll([
+      world.task({ ...KEYED, requestHash: "keyed", plainHash: "plain" }),
+      world.task({ ...KEYED, requestHash: "keyed", plainHash: "another" }),
+    ]);
+    expect(again).toMatchObject({ ok: true, task: { id: first.id, duplicate: true } });
+    expect(other).toMatchObject({ ok: false, code: "idempotency_conflict" });
+  });
+
   test("lets one of many that come together through, alone or in a batch", async () => {
     const world = new ShardWorld();
     const alone = await Promise.all([1, 2, 3].map(() => world.submit(world.task(KEYED))));

@@ -49,7 +49,11 @@ describe("npm start", () => {
 
   test("takes the key from the environment and writes it nowhere", async () => {
     const server = await start({
-      env: { REDRIVE_API_KEY: KEY, REDRIVE_SIGNING_SECRET: `whsec_${"A".repeat(32)}` },
+      env: {
+        REDRIVE_API_KEY: KEY,
+        REDRIVE_SIGNING_SECRET: `whsec_${"A".repeat(32)}`,
+        REDRIVE_ENCRYPTION_KEY: "k".repeat(32),
+      },
     });
 
     expect((await ask(server)).REDRIVE_API_KEY).toBe(KEY);
@@ -187,6 +191,7 @@ describe("settings", () => {
       'REDRIVE_EVIDENCE_FLOOR must be a duration such as 5s, got "5 seconds".',
     ],
     ["REDRIVE_API_KEY", "hush", "REDRIVE_API_KEY must be 16 to 256 visible ASCII characters."],
+    ["REDRIVE_ENCRYPTION_KEY", "hush", "REDRIVE_ENCRYPTION_KEY must be 32 to 256 visible ASCII characters."],
     ["REDRIVE_SIGNING_SECRET", "hush", "REDRIVE_SIGNING_SECRET must be whsec_ and 24 to 64 bytes in base64."],
   ])("%s=%s is refused, and a secret is not repeated", async (name, value, message) => {
     expect(await run({ [name]: value })).toEqual({ code: 1, stdout: "", stderr: `${message}\n` });

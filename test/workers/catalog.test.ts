@@ -4,9 +4,13 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { Catalog, MAX_KEYS } from "../../src/catalog/catalog.ts";
 import type { CatalogApi } from "../../src/catalog/catalog-api.ts";
 import { apiKeyId } from "../../src/core/keys.ts";
+import type { QueueConfig } from "../../src/core/messages.ts";
 import { shardName } from "../../src/core/queue-shards.ts";
+import { isSealed, SECRET_FIELD } from "../../src/core/sealed.ts";
 import type { Env } from "../../src/env.ts";
 import { QueueSettings, type QueueSettingsInput, ROTATION_MS } from "../../src/schema/queue.ts";
+import { keyringOf } from "../../src/sealing/env-keyring.ts";
+import { unseal } from "../../src/sealing/seal.ts";
 
 const env = rawEnv as unknown as Env;
 const settings = (input: QueueSettingsInput = {}) => QueueSettings.parse(input);
@@ -23,6 +27,15 @@ async function put(queue: string, input: QueueSettingsInput = {}) {
   const answer = await catalog().putQueue(queue, settings(input));
   if (!answer.ok) throw new Error(answer.detail);
   return answer;
+}
+
+/** A queue's signing secrets, as whoever signs reads them. */
+function opened(
+  { name: queue, secrets, dataKeys: keys = [] }: QueueConfig,
+  by: Env = env,
+): Promise<string[]> {
+  const read = (secret: string) => unseal(secret, SECRET_FIELD, keyringOf(by), { queue, keys });
+  return Promise.all(secrets.map(read));
 }
 
 /** Runs inside the catalog's own object. */
@@ -185,7 +198,7 @@ describe("Catalog secrets", () => {
   test("gives every queue the deployment's secret where there is one", async () => {
     const made = await put("a");
     expect(made.secret).toBeNull();
-    expect(made.config.secrets).toEqual([env.REDRIVE_SIGNING_SECRET]);
+    expect(await opened(made.config)).toEqual([env.REDRIVE_SIGNING_SECRET]);
   });
 
   test("gives a queue a secret of its own where the deployment has none, and shows it once", async () => {
@@ -195,7 +208,7 @@ describe("Catalog secrets", () => {
       const made = await alone.putQueue("a", settings());
       if (!made.ok) throw new Error(made.detail);
       expect(made.secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
-      expect(made.config.secrets).toEqual([made.secret]);
+      expect(await opened(made.config)).toEqual([made.secret]);
       expect(await alone.putQueue("a", settings())).toMatchObject({ created: false, secret: null });
     });
   });
@@ -205,11 +218,120 @@ describe("Catalog secrets", () => {
     const first = await catalog().rotateSecret("default");
     const second = await catalog().rotateSecret("default");
     if (!first.ok || !second.ok) throw new Error("expected two rotations");
-    expect(second.config.secrets).toEqual([second.secret, first.secret]);
+    expect(await opened(second.config)).toEqual([second.secret, first.secret]);
     expect(second.previousValidUntil).toBeGreaterThanOrEqual(before + ROTATION_MS);
     expect(second.config.previousSecretUntil).toBe(second.previousValidUntil);
     expect(second.config.version).toBe(3);
     expect(await catalog().rotateSecret("none")).toMatchObject({ code: "queue_not_found" });
+  });
+});
+
+describe("Catalog encryption", () => {
+  const callback = {
+    url: "https://me.example.com/hook",
+    headers: { Authorization: "Bearer of-the-queue", "x-plain": "shown" },
+  };
+  const plain: Env = { ...env, REDRIVE_ENCRYPTION_KEY: "" };
+  const next: Env = {
+    ...env,
+    REDRIVE_ENCRYPTION_KEY: "the-next-deployment-secret-of-this-test",
+    REDRIVE_ENCRYPTION_KEY_PREVIOUS: env.REDRIVE_ENCRYPTION_KEY ?? "",
+  };
+  /** The catalog as it starts in a deployment with these settings; its object has been one with others. */
+  const started = async (state: DurableObjectState, by: Env) => {
+    const made = new Catalog(state, by);
+    await state.blockConcurrencyWhile(async () => {});
+    return made;
+  };
+
+  test("keeps nothing secret of a queue in plain", async () => {
+    const made = await put("a", { callback });
+    const { Authorization = "", ...others } = made.config.settings.callback?.headers ?? {};
+    expect(isSealed(Authorization)).toBe(true);
+    expect(others).toEqual({ "x-plain": "shown" });
+    await inside(({ storage: { sql } }) => {
+      const rows = JSON.stringify(sql.exec("SELECT * FROM queues").toArray());
+      expect(rows).not.toMatch(/of-the-queue|whsec_/);
+      expect(rows).toContain("shown");
+    });
+  });
+
+  test("keeps a queue as it is where the deployment has no secret, and seals it once there is one", async () => {
+    await inside(async (state) => {
+      const without = new Catalog(state, plain);
+      // The object has made its queue `default` with the secret of these tests.
+      await without.putQueue("a", settings({ callback }));
+      const before = await without.queueByName("a");
+      expect(before?.settings.callback?.headers).toEqual(callback.headers);
+      expect([before?.secrets, before?.dataKeys]).toEqual([[env.REDRIVE_SIGNING_SECRET], undefined]);
+
+      const after = await (await started(state, env)).queueByName("a");
+      if (after === null) throw new Error("no queue");
+      expect(JSON.stringify(after)).not.toMatch(/of-the-queue|whsec_/);
+      expect(await opened(after)).toEqual([env.REDRIVE_SIGNING_SECRET]);
+      expect(after).toMatchObject({
+        version: 2,
+        updatedAt: before?.updatedAt,
+        dataKeys: [expect.any(String)],
+      });
+      expect(await (await started(state, env)).queueByName("a")).toEqual(after);
+    });
+  });
+
+  test("wraps data keys anew under the next secret, and leaves what they seal", async () => {
+    const { config } = await put("a", { callback });
+    await inside(async (state) => {
+      const after = await (await started(state, next)).queueByName("a");
+      if (after === null) throw new Error("no queue");
+      expect(after.dataKeys).not.toEqual(config.dataKeys);
+      expect([after.secrets, after.settings]).toEqual([config.secrets, config.settings]);
+      expect(await opened(after, { ...next, REDRIVE_ENCRYPTION_KEY_PREVIOUS: "" })).toEqual(
+        await opened(config),
+      );
+    });
+  });
+
+  test("refuses to store in plain what it cannot seal, and changes all else", async () => {
+    const { config } = await put("a", { callback });
+    await inside(async (state) => {
+      for (const by of [plain, { ...next, REDRIVE_ENCRYPTION_KEY_PREVIOUS: "" }]) {
+        const other = await started(state, by);
+        expect(await other.putQueue("a", settings({ callback }))).toMatchObject({ code: "not_configured" });
+        expect(await other.rotateSecret("a")).toMatchObject({ code: "not_configured" });
+        expect(await other.putQueue("a", settings({ timeout: "5s" }))).toMatchObject({ ok: true });
+        expect((await other.queueByName("a"))?.dataKeys).toEqual(config.dataKeys);
+      }
+    });
+  });
+
+  test("makes a new data key where the operator gives a lost secret up, and keeps the old one behind it", async () => {
+    const { config } = await put("a", { callback });
+    await inside(async (state) => {
+      const anew = { ...next, REDRIVE_ENCRYPTION_KEY_PREVIOUS: "", REDRIVE_ENCRYPTION_LOST: "on" };
+      const lost = await started(state, anew);
+      expect((await lost.queueByName("a"))?.dataKeys).toEqual([
+        expect.any(String),
+        ...(config.dataKeys ?? []),
+      ]);
+      const rotated = await lost.rotateSecret("a");
+      if (!rotated.ok) throw new Error(rotated.detail);
+      const [newest = ""] = rotated.config.secrets;
+      expect(await opened({ ...rotated.config, secrets: [newest] }, anew)).toEqual([rotated.secret]);
+    });
+  });
+
+  test("loses no change that comes while another is being sealed", async () => {
+    await put("a", { callback });
+    const [first, second] = await Promise.all([
+      catalog().rotateSecret("a"),
+      catalog().rotateSecret("a"),
+      catalog().putQueue("a", settings({ callback, timeout: "7s" })),
+      catalog().setPaused("a", true),
+    ]);
+    const after = await catalog().queueByName("a");
+    if (after === null || !first.ok || !second.ok) throw new Error("expected two rotations");
+    expect(new Set(await opened(after))).toEqual(new Set([first.secret, second.secret]));
+    expect(after).toMatchObject({ version: 5, paused: true, settings: { timeout: 7_000 } });
   });
 });
 

@@ -1,0 +1,39 @@
+import { bytesToBase64 } from "../callback/base64.ts";
+import type { SealedWith } from "../core/messages.ts";
+import { parseSealed, parseWrapped, sealedText } from "../core/sealed.ts";
+import { type DataKey, decrypt, encrypt, type Keyring, toBytes, UnsealError } from "./keyring.ts";
+
+/** A text, sealed with a queue's data key and bound to a field: read as another field it is refused. */
+export async function seal(text: string, field: string, key: DataKey): Promise<string> {
+  const sealed = await encrypt(key.aes, toBytes(text), valueContext(key.id, field));
+  return sealedText({ keyId: key.id, data: bytesToBase64(sealed) });
+}
+
+/** The text of a sealed value. Throws UnsealError where it cannot be read with the queue's data keys. */
+export async function unseal(
+  sealed: string,
+  field: string,
+  keyring: Keyring,
+  { queue, keys }: SealedWith,
+): Promise<string> {
+  const parsed = parseSealed(sealed);
+  const wrapped = keys.find((key) => parseWrapped(key)?.id === parsed?.keyId);
+  if (parsed === null || wrapped === undefined) {
+    throw new UnsealError(`the ${field} is encrypted with a key that the queue does not have`);
+  }
+  const key = await keyring.open(wrapped, queue);
+  const bytes = await decrypt(key.aes, parsed.data, valueContext(key.id, field));
+  if (bytes === null)
+    throw new UnsealError(`the ${field} is not what was encrypted: it was changed or moved`);
+  return new TextDecoder().decode(bytes);
+}
+
+/** A hash of a text, hex, that nobody without the data key can try guesses on. */
+export async function keyedHash(text: string, key: DataKey): Promise<string> {
+  const digest = await crypto.subtle.sign("HMAC", key.mac, toBytes(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function valueContext(keyId: string, field: string): string {
+  return `redrive value ${field} under ${keyId}`;
+}

@@ -1,6 +1,6 @@
 import { DEFAULT_EVIDENCE_FLOOR_MS } from "./core/breaker-policy.ts";
 import type { BreakerPort, CatalogPort, RunnerPort, ShardApi } from "./core/messages.ts";
-import { type AddressRules, parseAddressRules } from "./core/target-url.ts";
+import { type AddressRules, type ListenPlace, parseAddressRules } from "./core/target-url.ts";
 import { parseDuration } from "./schema/duration.ts";
 
 /**
@@ -39,22 +39,53 @@ export interface Env {
   REDRIVE_SANDBOX?: string;
   /** Comma list of `loopback` and `private`: what targets may be beyond public addresses. */
   REDRIVE_ALLOW_TARGETS?: string;
-  /** Comma list of the deployment's own host names, which no target may be. */
+  /** Comma list of the deployment's own host names, which no target may be, and which a standalone server answers for. */
   REDRIVE_OWN_HOSTS?: string;
   /** The shortest timeout that is evidence for the breakers of other queues, as "5s". */
   REDRIVE_EVIDENCE_FLOOR?: string;
+  /** The origin that the deployment is reached by from outside, as `URL.origin` spells it; its host is an own one. */
+  REDRIVE_PUBLIC_URL?: string;
+  /**
+   * Standalone: comma list of the places where the server listens, `address:port` each, with one port for all. Missing:
+   * the platform routes by host, and the Worker answers for any.
+   */
+  REDRIVE_LISTEN?: string;
 }
 
+type HostSettings = Pick<Env, "REDRIVE_OWN_HOSTS" | "REDRIVE_PUBLIC_URL">;
+type TargetSettings = HostSettings &
+  Pick<Env, "REDRIVE_ALLOW_TARGETS" | "REDRIVE_LISTEN" | "REDRIVE_SANDBOX">;
+
 /** What targets may be on this deployment. Throws a RangeError where REDRIVE_ALLOW_TARGETS is wrong. */
-export function addressRulesOf(env: Pick<Env, "REDRIVE_ALLOW_TARGETS" | "REDRIVE_OWN_HOSTS">): AddressRules {
-  const ownHosts = (env.REDRIVE_OWN_HOSTS ?? "").split(",").map((host) => host.trim());
+export function addressRulesOf(env: TargetSettings): AddressRules {
   return {
     ...parseAddressRules(env.REDRIVE_ALLOW_TARGETS),
-    ownHosts: ownHosts.filter((host) => host !== ""),
+    ownHosts: ownHostsOf(env),
+    self: listenPlaceOf(env),
   };
 }
 
 /** The floor of what is evidence for other queues, in ms. What cannot be read is as if it were not set: that is safe. */
 export function evidenceFloorOf({ REDRIVE_EVIDENCE_FLOOR: text = "" }: Env): number {
   return parseDuration(text) ?? DEFAULT_EVIDENCE_FLOOR_MS;
+}
+
+/** The hosts that the deployment was told to be. */
+export function ownHostsOf(env: HostSettings): string[] {
+  return [...listOf(env.REDRIVE_OWN_HOSTS), ...listOf(URL.parse(env.REDRIVE_PUBLIC_URL ?? "")?.hostname)];
+}
+
+function listenPlaceOf(env: TargetSettings): ListenPlace | null {
+  const places = listOf(env.REDRIVE_LISTEN).map((place) => /^(.+):(\d+)$/.exec(place));
+  const port = places[0]?.[2];
+  if (port === undefined) return null;
+  const addresses = places.map((place) => place?.[1] ?? "");
+  return { addresses, port, sandbox: env.REDRIVE_SANDBOX === "on" };
+}
+
+function listOf(text = ""): string[] {
+  return text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
 }

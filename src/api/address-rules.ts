@@ -2,14 +2,20 @@ import type { AddressRules } from "../core/target-url.ts";
 import { addressRulesOf, type Env } from "../env.ts";
 import { AppError } from "./app-error.ts";
 
+const SETTINGS = [
+  "REDRIVE_ALLOW_TARGETS",
+  "REDRIVE_OWN_HOSTS",
+  "REDRIVE_PUBLIC_URL",
+  "REDRIVE_LISTEN",
+  "REDRIVE_SANDBOX",
+] as const;
+
 let known: { env: Env; rules: AddressRules } | null = null;
 
 /** What targets may be, read once for each isolate. Throws AppError `not_configured` where the setting is wrong. */
 export function rulesOf(env: Env): AddressRules {
-  const same =
-    known?.env.REDRIVE_ALLOW_TARGETS === env.REDRIVE_ALLOW_TARGETS &&
-    known?.env.REDRIVE_OWN_HOSTS === env.REDRIVE_OWN_HOSTS;
-  if (known !== null && same) return known.rules;
+  const last = known;
+  if (last !== null && SETTINGS.every((name) => last.env[name] === env[name])) return last.rules;
   try {
     known = { env, rules: addressRulesOf(env) };
     return known.rules;

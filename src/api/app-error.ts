@@ -4,7 +4,7 @@ import type { ErrorCode, Problem, ProblemIssue } from "../schema/problem.ts";
 const MAX_ISSUES = 20;
 
 interface Kind {
-  status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 500 | 503;
+  status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 421 | 500 | 503;
   title: string;
 }
 
@@ -21,6 +21,7 @@ export const PROBLEM_KINDS: Record<ErrorCode, Kind> = {
   key_not_found: { status: 404, title: "Key not found" },
   breaker_not_found: { status: 404, title: "Breaker not found" },
   method_not_allowed: { status: 405, title: "Method not allowed" },
+  misdirected_request: { status: 421, title: "Misdirected request" },
   idempotency_conflict: { status: 409, title: "Idempotency conflict" },
   invalid_state: { status: 409, title: "Invalid state" },
   queue_not_empty: { status: 409, title: "Queue not empty" },

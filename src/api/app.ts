@@ -4,6 +4,7 @@ import type { AppEnv } from "./app-env.ts";
 import { authenticate } from "./auth.ts";
 import { breakers } from "./breakers.ts";
 import { docs } from "./docs.ts";
+import { guardInbox, onlyOwnHosts, onlyOwnOrigins } from "./doors.ts";
 import { health } from "./health.ts";
 import { keys } from "./keys.ts";
 import { answerNoRoute, answerProblem, withRequestId } from "./problems.ts";
@@ -16,7 +17,9 @@ export function createApp(): Hono<AppEnv> {
   app.onError(answerProblem);
   app.notFound(answerNoRoute);
   app.use(withRequestId);
+  app.use(onlyOwnHosts, onlyOwnOrigins);
   app.use("/v1/*", authenticate);
+  app.use("/sandbox/inbox", ...guardInbox);
   app.route("/", tasks);
   app.route("/", queues);
   app.route("/", breakers);

@@ -50,7 +50,8 @@ export function noBreaker(key: string): AppError {
 }
 
 async function breakerOfOrigin(c: AppContext, key: string, queue: string | undefined): Promise<BreakerPlace> {
-  const checked = checkTargetUrl(key, rulesOf(c.env));
+  // An origin, not a target: that of this server itself has a breaker where its sandbox is a target.
+  const checked = checkTargetUrl(key, { ...rulesOf(c.env), self: null });
   if (!checked.ok) throw invalidRequest([{ path: "key", message: checked.message }]);
   if (checked.origin !== key) throw wrong("key", `an origin, ${show(checked.origin)}`, key);
   if (queue === undefined) return { key, name: key, queue: null };

@@ -123,6 +123,7 @@ function codeOfStatus(status: number): ErrorCode {
   if (status === 405) return "method_not_allowed";
   if (status === 413) return "body_too_large";
   if (status === 415) return "unsupported_media_type";
+  if (status === 421) return "misdirected_request";
   if (status === 429) return "overloaded";
   if (status === 502 || status === 503 || status === 504) return "unavailable";
   return status >= 400 && status < 500 ? "invalid_request" : "internal";

@@ -5,12 +5,24 @@ import { classifyAddress, type HostClass } from "./ip-address.ts";
 /**
  * What a deployment lets targets be, beyond public addresses. `loopback`: 127.0.0.0/8, ::1 and localhost. `private`:
  * RFC 1918, 100.64.0.0/10, fc00::/7, names without a dot, and names such as *.internal and *.local. `ownHosts`: the
- * deployment's own hosts as `URL.hostname` spells them, refused always, so that it never calls itself in a loop.
+ * deployment's own hosts as `URL.hostname` spells them, refused always, so that it never calls itself in a loop. `self`:
+ * where the server itself listens, on a machine whose other ports may be targets.
  */
 export interface AddressRules {
   loopback: boolean;
   private: boolean;
   ownHosts: readonly string[];
+  self?: ListenPlace | null;
+}
+
+/**
+ * Where a server listens: `port` at these `addresses` as `URL.hostname` spells them, and at every loopback address. Where
+ * `sandbox` is true, its paths below /sandbox/ may be targets.
+ */
+export interface ListenPlace {
+  addresses: readonly string[];
+  port: string;
+  sandbox: boolean;
 }
 
 /** A checked target: the normalised `url` without fragment and its `origin`, or what was wrong with it. */
@@ -45,6 +57,7 @@ export function checkTargetUrl(text: string, rules: AddressRules): TargetUrlChec
   const host = withoutTrailingDot(url.hostname);
   const hostMessage = hostFault(host, rules);
   if (hostMessage !== null) return { ok: false, message: hostMessage };
+  if (isSelf(url, host, rules.self)) return refuse("a target other than this server itself", quote(url.href));
   const port = url.port === "" ? "" : `:${url.port}`;
   return { ok: true, url: url.href, origin: `${url.protocol}//${host}${port}` };
 }
@@ -71,6 +84,13 @@ function hostFault(host: string, rules: AddressRules): string | null {
   }
   const { kind, what } = address ?? classifyHostName(host);
   return isAllowed(kind, rules) ? null : expected("a public host", `${quote(host)}, ${what}`);
+}
+
+function isSelf(url: URL, host: string, self: ListenPlace | null | undefined): boolean {
+  if (!self || (url.port || DEFAULT_PORTS[url.protocol]) !== self.port) return false;
+  if (self.sandbox && url.pathname.startsWith("/sandbox/")) return false;
+  const { kind } = classifyAddress(host) ?? classifyHostName(host);
+  return kind === "loopback" || self.addresses.includes(host);
 }
 
 function isAllowed(kind: HostClass["kind"], rules: AddressRules): boolean {
@@ -110,5 +130,6 @@ function quote(text: string): string {
 }
 
 const ABSOLUTE_HTTP = /^https?:\/\/[^/\\]/i;
+const DEFAULT_PORTS: Readonly<Record<string, string>> = { "http:": "80", "https:": "443" };
 const LENGTH = `a URL of at most ${MAX_URL_LENGTH} characters`;
 const MAX_SHOWN = 100;

@@ -12,7 +12,7 @@ const MAX_CALLBACK_BYTES = 512 * 1_024;
 
 /**
  * The sandbox, mounted under `/sandbox`: a target that answers by a script, a readiness check and an inbox for
- * callbacks. It needs no key, and every route answers 404 unless REDRIVE_SANDBOX is `on`.
+ * callbacks. Every route answers 404 unless REDRIVE_SANDBOX is `on`. None asks for a key: the API guards what the inbox holds.
  */
 export const sandboxRoutes = new Hono<{ Bindings: Env }>();
 

@@ -14,6 +14,7 @@ export const ERROR_CODES = [
   "key_not_found",
   "breaker_not_found",
   "method_not_allowed",
+  "misdirected_request",
   "idempotency_conflict",
   "invalid_state",
   "queue_not_empty",

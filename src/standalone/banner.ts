@@ -1,48 +1,64 @@
 import type { RunningServer } from "./launch.ts";
-import { isLoopback, type Settings } from "./settings.ts";
+import { secretsPath } from "./secrets.ts";
+import type { Settings } from "./settings.ts";
 
-/** What `npm start` prints once the server listens; its first command works when pasted into a shell. */
-export function banner(
-  server: Pick<RunningServer, "url" | "apiKey" | "signingSecret" | "openFiles">,
-  settings: Settings,
-): string {
+/**
+ * What `npm start` prints once the server listens; its commands work when pasted into a shell. It has no secret, since
+ * what a service prints is kept in logs: it says where they are.
+ */
+export function banner(server: Pick<RunningServer, "url" | "openFiles">, settings: Settings): string {
+  const url = localUrl(server.url);
   return `Redrive listens on ${server.url}
-  API key         ${server.apiKey}
-  signing secret  ${server.signingSecret}
+  API key         ${placeOf("api_key", settings)}
+  signing secret  ${placeOf("signing_secret", settings)}
   data folder     ${settings.dataDir}
   open files      ${server.openFiles ?? "no limit"}
-  API reference   ${localUrl(server.url)}/docs
+  API reference   ${url}/docs
 
-${hasLocalSandbox(settings) ? sandboxExample(server) : publicExample(server)}
+${hasLocalSandbox(settings) ? sandboxExample(url, settings) : publicExample(url, settings)}
 Ctrl-C stops it.
 `;
 }
 
-/** Tasks may call the server's own sandbox only while it listens on loopback. */
-function hasLocalSandbox(settings: Settings): boolean {
-  return settings.sandbox && isLoopback(settings.host);
+function placeOf(name: "api_key" | "signing_secret", settings: Settings): string {
+  const given = name === "api_key" ? settings.apiKey : settings.signingSecret;
+  if (given === null) return `${name} in ${secretsPath(settings.dataDir)}`;
+  return `as given by REDRIVE_${name.toUpperCase()}`;
 }
 
-function sandboxExample({ url, apiKey }: Pick<RunningServer, "url" | "apiKey">): string {
+/** Whether tasks may call the server's own sandbox. */
+function hasLocalSandbox(settings: Settings): boolean {
+  return settings.sandbox && settings.allowTargets.loopback;
+}
+
+function sandboxExample(url: string, settings: Settings): string {
   const task = {
     url: `${url}/sandbox/target?script=503,503,200`,
     callback: { url: `${url}/sandbox/inbox` },
   };
   return `Submit a task whose target fails twice, then read its signed callback:
-  ${submitCommand(url, apiKey, task)}
-  curl -sS '${url}/sandbox/inbox'
+${exportKey(settings)}  ${submitCommand(url, task)}
+  curl -sS '${url}/sandbox/inbox' ${AUTHORIZATION}
 `;
 }
 
-function publicExample({ url, apiKey }: Pick<RunningServer, "url" | "apiKey">): string {
+function publicExample(url: string, settings: Settings): string {
   return `Submit a task:
-  ${submitCommand(localUrl(url), apiKey, { url: "https://example.com/", method: "GET" })}
+${exportKey(settings)}  ${submitCommand(url, { url: "https://example.com/", method: "GET" })}
 `;
 }
 
-function submitCommand(url: string, apiKey: string, task: object): string {
-  const headers = [`authorization: Bearer ${apiKey}`, "content-type: application/json"];
-  const options = headers.map((header) => `-H ${shellQuote(header)}`).join(" ");
+const AUTHORIZATION = '-H "authorization: Bearer $REDRIVE_API_KEY"';
+
+/** Sets the variable that the other commands take the key from; nothing where it is one already. */
+function exportKey({ apiKey, dataDir }: Settings): string {
+  if (apiKey !== null) return "";
+  const script = `JSON.parse(fs.readFileSync(${JSON.stringify(secretsPath(dataDir))})).api_key`;
+  return `  export REDRIVE_API_KEY=$(node -p ${shellQuote(script)})\n`;
+}
+
+function submitCommand(url: string, task: object): string {
+  const options = `${AUTHORIZATION} -H 'content-type: application/json'`;
   return `curl -sS ${shellQuote(`${url}/v1/tasks`)} ${options} -d ${shellQuote(JSON.stringify(task))}`;
 }
 

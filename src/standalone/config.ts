@@ -1,4 +1,4 @@
-import { hostAndPort, isLoopback } from "./settings.ts";
+import { hostAndPort, type Settings } from "./settings.ts";
 
 /** The socket's name, as workerd's listen events and its error messages say it. */
 export const HTTP_SOCKET = "http";
@@ -24,6 +24,7 @@ export interface Compatibility {
 export interface ConfigOptions {
   host: string;
   port: number;
+  allowTargets: Settings["allowTargets"];
   compatibility: Compatibility;
   /** Text bindings that workerd takes from its environment, so that no secret stands in the configuration. */
   variables: string[];
@@ -41,12 +42,20 @@ const OBJECTS = [
   { binding: "SANDBOX", className: "Sandbox", uniqueKey: "redrive-sandbox", preventEviction: false },
 ] as const;
 
-/**
- * The configuration of plain workerd as Cap'n Proto text. Tasks reach public addresses, and this machine's
- * own while only this machine can submit them.
- */
-export function configText({ host, port, compatibility, variables }: ConfigOptions): string {
-  const allow = isLoopback(host) ? ["public", "127.0.0.0/8", "::1/128"] : ["public"];
+/** The networks behind the words of `AddressRules`. workerd's own word `private` would have link-local ones with it. */
+const NETWORKS = {
+  loopback: ["127.0.0.0/8", "::1/128"],
+  private: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"],
+};
+
+/** The configuration of plain workerd as Cap'n Proto text. Tasks reach public addresses, and what `allowTargets` says. */
+export function configText(options: ConfigOptions): string {
+  const { host, port, allowTargets, compatibility, variables } = options;
+  const allow = [
+    "public",
+    ...(allowTargets.loopback ? NETWORKS.loopback : []),
+    ...(allowTargets.private ? NETWORKS.private : []),
+  ];
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (

@@ -97,7 +97,8 @@ function isOver({ finalized_at, callback }: Told["task"]): boolean {
 }
 
 async function readInbox(server: RunningServer): Promise<InboxCallback[]> {
-  const response = await fetch(`${server.url}/sandbox/inbox`);
+  const headers = { authorization: `Bearer ${server.apiKey}` };
+  const response = await fetch(`${server.url}/sandbox/inbox`, { headers });
   return Inbox.parse(await response.json()).callbacks;
 }
 

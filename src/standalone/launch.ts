@@ -1,17 +1,21 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { bundle, DEFAULT_ENTRY } from "./bundle.ts";
-import { BUNDLE_PATH, configText, HTTP_SOCKET, OBJECTS_DIR, readCompatibility } from "./config.ts";
+import { BUNDLE_PATH, configText, HTTP_SOCKET, readCompatibility } from "./config.ts";
+import { freePort, listenPlaces } from "./listen.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { openFilesLimit } from "./open-files.ts";
+import { makePrivateFolder } from "./private-folder.ts";
 import { loadSecrets, type ServerSecrets } from "./secrets.ts";
-import { hostAndPort, isLoopback, type Settings } from "./settings.ts";
+import { hostAndPort, type Settings } from "./settings.ts";
 import { StartError } from "./start-error.ts";
 import { spawnWorkerd, type Workerd, type WorkerdExit } from "./workerd.ts";
 
 /** How long workerd may take to finish what it is doing before it is killed. */
 const STOP_GRACE_MS = 10_000;
+/** How often another free port is looked for where another program took the first. */
+const MAX_PORTS = 5;
 const CONFIG_PATH = "workerd.capnp";
 const WRANGLER_TOML = new URL("../../wrangler.toml", import.meta.url);
 
@@ -33,7 +37,7 @@ export interface RunningServer extends ServerSecrets {
  * Throws a StartError, with nothing left running or locked, where any of it fails.
  */
 export async function launch(settings: Settings, isQuiet = false): Promise<RunningServer> {
-  await makeFolders(settings.dataDir);
+  await makePrivateFolder(settings.dataDir);
   const lock = await lockFolder(settings.dataDir);
   try {
     return await launchLocked(settings, lock, isQuiet);
@@ -44,11 +48,28 @@ export async function launch(settings: Settings, isQuiet = false): Promise<Runni
 }
 
 async function launchLocked(settings: Settings, lock: FolderLock, isQuiet: boolean): Promise<RunningServer> {
-  const { dataDir, host } = settings;
   const secrets = await loadSecrets(settings);
+  await bundle(settings.entry ?? DEFAULT_ENTRY, join(settings.dataDir, BUNDLE_PATH));
+  for (let tries = 1; ; tries++) {
+    // The Worker is told its port, so it has to be known before workerd listens.
+    const port = settings.port === 0 ? await freePort(settings.host) : settings.port;
+    try {
+      return await serve({ ...settings, port }, secrets, lock, isQuiet);
+    } catch (error) {
+      if (!(error instanceof PortTaken) || settings.port !== 0 || tries >= MAX_PORTS) throw error;
+    }
+  }
+}
+
+async function serve(
+  settings: Settings,
+  secrets: ServerSecrets,
+  lock: FolderLock,
+  isQuiet: boolean,
+): Promise<RunningServer> {
+  const { dataDir, host } = settings;
   const openFiles = openFilesLimit();
   const environment = environmentOf(settings, secrets, openFiles);
-  await bundle(settings.entry ?? DEFAULT_ENTRY, join(dataDir, BUNDLE_PATH));
   await writeConfig(settings, Object.keys(environment));
   const lockFd = lock.workerdFd;
   const workerd = spawnWorkerd({ dataDir, configPath: CONFIG_PATH, environment, lockFd, isQuiet });
@@ -91,30 +112,21 @@ async function stopped(workerd: Workerd): Promise<WorkerdExit> {
   return exit;
 }
 
-async function makeFolders(dataDir: string): Promise<void> {
-  try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    await mkdir(join(dataDir, OBJECTS_DIR), { recursive: true });
-  } catch (error) {
-    const advice = "Choose another folder: REDRIVE_DATA=other npm start";
-    throw new StartError(`${dataDir} cannot be made: ${(error as Error).message}. ${advice}`, {
-      cause: error,
-    });
-  }
-}
-
 async function writeConfig(settings: Settings, variables: string[]): Promise<void> {
   const compatibility = readCompatibility(await readFile(WRANGLER_TOML, "utf8"));
-  const { host, port, dataDir } = settings;
-  await writeFile(join(dataDir, CONFIG_PATH), configText({ host, port, compatibility, variables }));
+  const { host, port, dataDir, allowTargets } = settings;
+  const text = configText({ host, port, allowTargets, compatibility, variables });
+  await writeFile(join(dataDir, CONFIG_PATH), text);
 }
 
-/** The Worker's settings; while only this machine can submit tasks, they may call it. */
+/** The Worker's settings: see `Env`. */
 function environmentOf(
   settings: Settings,
   secrets: ServerSecrets,
   openFiles: number | null,
 ): Record<string, string> {
+  const { host, port, allowTargets, ownHosts, publicUrl } = settings;
+  const allowed = (["loopback", "private"] as const).filter((word) => allowTargets[word]);
   return {
     REDRIVE_API_KEY: secrets.apiKey,
     REDRIVE_SIGNING_SECRET: secrets.signingSecret,
@@ -124,18 +136,23 @@ function environmentOf(
     }),
     ...(settings.encryptionLost && { REDRIVE_ENCRYPTION_LOST: "on" }),
     REDRIVE_CALLS: settings.calls,
+    REDRIVE_LISTEN: listenPlaces(host, port).join(","),
     ...(openFiles !== null && { REDRIVE_OPEN_FILES: String(openFiles) }),
     ...(settings.evidenceFloor !== null && { REDRIVE_EVIDENCE_FLOOR: settings.evidenceFloor }),
     ...(settings.sandbox && { REDRIVE_SANDBOX: "on" }),
-    ...(isLoopback(settings.host) && { REDRIVE_ALLOW_TARGETS: "loopback" }),
+    ...(allowed.length > 0 && { REDRIVE_ALLOW_TARGETS: allowed.join(",") }),
+    ...(ownHosts.length > 0 && { REDRIVE_OWN_HOSTS: ownHosts.join(",") }),
+    ...(publicUrl !== null && { REDRIVE_PUBLIC_URL: publicUrl }),
   };
 }
+
+class PortTaken extends StartError {}
 
 function notStarted({ host, port }: Settings, exit: WorkerdExit): StartError {
   const isPortTaken = exit.stderr.includes(`Socket "${HTTP_SOCKET}"`) && /in use/i.test(exit.stderr);
   if (!isPortTaken) return new StartError(`workerd did not start: ${describe(exit)}`);
   const advice = `Choose another port: PORT=${port < 65_535 ? port + 1 : port - 1} npm start`;
-  return new StartError(`Port ${port} of ${host} is taken by another program. ${advice}`);
+  return new PortTaken(`Port ${port} of ${host} is taken by another program. ${advice}`);
 }
 
 function describe({ code, signal, stderr }: WorkerdExit): string {

@@ -22,6 +22,11 @@ export interface ServerSecrets {
 /** What the file may hold: no key to encrypt with where an older release made it, or the environment gave one. */
 type KeptSecrets = Omit<ServerSecrets, "encryptionKey"> & { encryptionKey: string | undefined };
 
+/** Where the data folder keeps what was made once. */
+export function secretsPath(dataDir: string): string {
+  return join(dataDir, "secrets.json");
+}
+
 /**
  * The keys and the secret: from the settings where they are given, else from `secrets.json` in the data
  * folder, which is made once (mode 0600). Call it with the folder locked. Throws a StartError where the
@@ -31,7 +36,7 @@ export async function loadSecrets(settings: Settings): Promise<ServerSecrets> {
   const { apiKey, signingSecret, encryptionKey } = settings;
   if (apiKey !== null && signingSecret !== null && encryptionKey !== null)
     return { apiKey, signingSecret, encryptionKey };
-  const path = join(settings.dataDir, "secrets.json");
+  const path = secretsPath(settings.dataDir);
   const found = await readSecrets(path);
   const kept = found ?? newSecrets();
   const key = encryptionKey ?? kept.encryptionKey ?? newKey();

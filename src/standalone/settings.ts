@@ -2,6 +2,7 @@ import { BlockList, isIPv4, isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import { isSecret } from "../callback/signature.ts";
 import { MIN_ENCRYPTION_KEY_LENGTH } from "../core/sealed.ts";
+import { type AddressRules, parseAddressRules } from "../core/target-url.ts";
 import { parseDuration } from "../schema/duration.ts";
 
 export const DEFAULT_PORT = 8787;
@@ -26,6 +27,12 @@ export interface Settings {
   previousEncryptionKey: string | null;
   /** The key that data was encrypted with is lost: go on with this one. */
   encryptionLost: boolean;
+  /** The origin by which it is reached from outside, through a proxy; null: it is not. */
+  publicUrl: string | null;
+  /** Further host names that are this server's own, as `URL.hostname` spells them. */
+  ownHosts: string[];
+  /** What targets may be beyond public addresses. */
+  allowTargets: Pick<AddressRules, "loopback" | "private">;
   sandbox: boolean;
   /** Where calls are made: in the shards' own objects, or as on Cloudflare by the submitting Worker and Runner objects. */
   calls: "shard" | "edge";
@@ -53,6 +60,8 @@ export function parseSettings(
     return fallback;
   };
   const host = read("HOST", DEFAULT_HOST, parseHost);
+  const publicUrl = read<string | null>("REDRIVE_PUBLIC_URL", null, parsePublicUrl);
+  const isLocal = isLoopback(host) && publicUrl === null;
   const settings: Settings = {
     host,
     port: read("PORT", DEFAULT_PORT, parsePort),
@@ -65,7 +74,15 @@ export function parseSettings(
     encryptionKey: read<string | null>("REDRIVE_ENCRYPTION_KEY", null, parseEncryptionKey),
     previousEncryptionKey: read<string | null>("REDRIVE_ENCRYPTION_KEY_PREVIOUS", null, parseEncryptionKey),
     encryptionLost: read("REDRIVE_ENCRYPTION_LOST", false, parseSwitch),
-    sandbox: read("REDRIVE_SANDBOX", isLoopback(host), parseSwitch),
+    publicUrl,
+    ownHosts: read<string[]>("REDRIVE_OWN_HOSTS", [], parseOwnHosts),
+    // An empty one is an answer here, and the strict one.
+    allowTargets: read(
+      "REDRIVE_ALLOW_TARGETS",
+      { loopback: isLocal && env.REDRIVE_ALLOW_TARGETS !== "", private: false },
+      parseAllowTargets,
+    ),
+    sandbox: read("REDRIVE_SANDBOX", isLocal, parseSwitch),
     calls: read<Settings["calls"]>("REDRIVE_CALLS", "shard", parseCalls),
     evidenceFloor: read<string | null>("REDRIVE_EVIDENCE_FLOOR", null, parseFloor),
     entry: read<string | null>("REDRIVE_ENTRY", null, (text) => resolve(cwd, text)),
@@ -90,16 +107,21 @@ export const HELP = `Redrive serves its API on this machine, with its data in a 
 
 Settings are environment variables:
   PORT                    port to listen on, 0 for any free one (default ${DEFAULT_PORT})
-  HOST                    IP address to listen on (default ${DEFAULT_HOST}). Tasks may call this
-                          machine only while it is a loopback address.
+  HOST                    IP address to listen on (default ${DEFAULT_HOST})
   REDRIVE_DATA            data folder (default ${DEFAULT_DATA_DIR}); one server at a time
   REDRIVE_API_KEY         root API key, 16 to 256 characters (default: made once, kept in the data folder)
   REDRIVE_SIGNING_SECRET  signs callbacks, whsec_ and base64 (default: made once, kept in the data folder)
   REDRIVE_ENCRYPTION_KEY  encrypts secrets that are stored, ${MIN_ENCRYPTION_KEY_LENGTH} characters or more (default: made once, kept in the
                           data folder). REDRIVE_ENCRYPTION_KEY_PREVIOUS is accepted beside it,
                           REDRIVE_ENCRYPTION_LOST=on gives up what is encrypted with a key that is lost
-  REDRIVE_SANDBOX         on or off: a target and an inbox to try things with, open to all who reach
-                          the port (default: on while HOST is a loopback address)
+  REDRIVE_PUBLIC_URL      https://... by which it is reached from outside, through a proxy
+  REDRIVE_OWN_HOSTS       comma list of further host names that are this server's: it answers for
+                          them, and no task may call them
+  REDRIVE_ALLOW_TARGETS   what tasks may call beyond public addresses: comma list of loopback and
+                          private, empty for nothing more (default: loopback while HOST is a
+                          loopback address and there is no REDRIVE_PUBLIC_URL)
+  REDRIVE_SANDBOX         on or off: a target and an inbox to try things with (default: on while HOST
+                          is a loopback address and there is no REDRIVE_PUBLIC_URL)
   REDRIVE_CALLS           where calls are made: shard (in the shards' own objects, the default) or edge
                           (as on Cloudflare, for comparison)
   REDRIVE_EVIDENCE_FLOOR  shortest timeout that counts for the breakers of other queues (default 5s)
@@ -129,6 +151,33 @@ function parseHost(text: string): string | Wrong {
   return isIPv4(text) || (isIPv6(text) && !text.includes("%"))
     ? text
     : new Wrong("an IP address or localhost");
+}
+
+function parsePublicUrl(text: string): string | Wrong {
+  const url = URL.parse(text);
+  const isOrigin = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
+  return isOrigin ? url.origin : new Wrong("an http or https URL without a path");
+}
+
+function parseOwnHosts(text: string): string[] | Wrong {
+  const hosts = text.split(",").map((item) => parseOwnHost(item.trim()));
+  return hosts.every((host) => host !== null) ? hosts : new Wrong("a comma list of host names");
+}
+
+/** Null: it is none. */
+function parseOwnHost(text: string): string | null {
+  const host = isIPv6(text) ? `[${text}]` : text;
+  const url = URL.parse(`http://${host}`);
+  return url !== null && /^[^/?#@\\]+$/.test(host) && !/:\d*$/.test(host) ? url.hostname : null;
+}
+
+function parseAllowTargets(text: string): Settings["allowTargets"] | Wrong {
+  try {
+    const { loopback, private: isPrivate } = parseAddressRules(text);
+    return { loopback, private: isPrivate };
+  } catch {
+    return new Wrong("a comma list of loopback and private");
+  }
 }
 
 function parseSwitch(text: string): boolean | Wrong {

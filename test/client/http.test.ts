@@ -169,6 +169,7 @@ describe("send", () => {
     [403, "forbidden"],
     [404, "not_found"],
     [405, "method_not_allowed"],
+    [421, "misdirected_request"],
     [413, "body_too_large"],
     [415, "unsupported_media_type"],
     [429, "overloaded"],

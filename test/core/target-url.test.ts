@@ -83,6 +83,48 @@ describe("checkTargetUrl on own hosts", () => {
   );
 });
 
+describe("checkTargetUrl on the server itself", () => {
+  const self = { addresses: ["192.168.1.9", "[fd00::9]"], port: "8787", sandbox: true };
+  const open = rules({ loopback: true, private: true, self });
+
+  test.each([
+    "http://127.0.0.1:8787/v1/tasks",
+    "https://127.9.9.9:8787/",
+    "http://LOCALHOST.:8787/healthz",
+    "http://[::1]:8787/sandbox",
+    "http://192.168.1.9:8787/",
+    "http://[fd00:0::9]:8787/",
+    "http://127.0.0.1:8787/sandbox/../v1/tasks",
+    "http://127.0.0.1:8787/sandbox/%2e%2e/v1/tasks",
+    "http://127.0.0.1:8787/x?/sandbox/",
+  ])("refuses %s", (text) => {
+    expect(messageFor(text, open)).toMatch(/^expected a target other than this server itself, got /);
+  });
+
+  test.each([
+    "http://127.0.0.1:8788/",
+    "http://127.0.0.1/",
+    "http://192.168.1.8:8787/",
+    "https://example.com:8787/",
+    "http://localhost:8787/sandbox/target?script=200",
+  ])("accepts %s", (text) => {
+    expect(isAccepted(text, open)).toBe(true);
+  });
+
+  test("refuses the sandbox too where it is off", () => {
+    const off = rules({ loopback: true, self: { ...self, sandbox: false } });
+    expect(isAccepted("http://localhost:8787/sandbox/target", off)).toBe(false);
+  });
+
+  test.each([
+    ["http", "80"],
+    ["https", "443"],
+  ])("knows the port that %s leaves out", (scheme, port) => {
+    const there = rules({ loopback: true, self: { ...self, port } });
+    expect(isAccepted(`${scheme}://127.0.0.1/`, there)).toBe(false);
+  });
+});
+
 describe("checkTargetUrl messages", () => {
   const long = `https://example.com/${"a".repeat(MAX_URL_LENGTH - 20)}`;
   const encoded = `https://example.com/${"é".repeat(1_000)}`;

@@ -25,17 +25,17 @@ afterEach(async () => {
 });
 
 describe("npm start", () => {
-  test("prints where it listens, the key, the secret, and a command that is taken when pasted", async () => {
+  test("prints where it listens, where the key is kept, and commands that are taken when pasted", async () => {
     const server = await start({ build: undefined });
     const { stdout } = server.output();
 
     expect(stdout).toMatch(/^Redrive listens on http:\/\/127\.0\.0\.1:\d+$/m);
+    expect(stdout).toContain(`  API key         api_key in ${join(dataDir, "secrets.json")}\n`);
     expect(server.apiKey).toMatch(/^root_[\w-]{32}$/);
     expect(server.signingSecret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
-    expect(JSON.parse(await paste(commandIn(stdout)))).toMatchObject({
-      id: expect.stringMatching(/^tsk_/),
-      queue: "default",
-    });
+    const [submitted = "", inbox = ""] = (await paste(commandsIn(stdout))).split(/(?<=\})(?=\{)/);
+    expect(JSON.parse(submitted)).toMatchObject({ id: expect.stringMatching(/^tsk_/), queue: "default" });
+    expect(JSON.parse(inbox)).toMatchObject({ callbacks: expect.any(Array) });
   });
 
   test("makes the key and the secret once, readable by their owner only", async () => {
@@ -47,7 +47,20 @@ describe("npm start", () => {
     expect((await stat(join(dataDir, "secrets.json"))).mode & 0o777).toBe(0o600);
   });
 
-  test("takes the key from the environment and writes it nowhere", async () => {
+  test("prints no secret, neither one that it has just made nor one that it had", async () => {
+    const first = await start();
+    await first.stop();
+    const second = await start();
+
+    for (const server of [first, second]) {
+      for (const secret of [server.apiKey, server.signingSecret.slice("whsec_".length)]) {
+        const { stdout, stderr } = server.output();
+        expect(stdout + stderr).not.toContain(secret);
+      }
+    }
+  });
+
+  test("takes the key from the environment and writes and prints it nowhere", async () => {
     const server = await start({
       env: {
         REDRIVE_API_KEY: KEY,
@@ -62,6 +75,10 @@ describe("npm start", () => {
       expect(await readFile(join(dataDir, name), "utf8")).not.toContain(KEY);
     }
     expect(await readdir(dataDir)).not.toContain("secrets.json");
+    const { stdout } = server.output();
+    expect(stdout).not.toContain(KEY);
+    expect(stdout).not.toContain("A".repeat(32));
+    expect(stdout).toContain("  API key         as given by REDRIVE_API_KEY\n");
   });
 
   test("keeps what is stored over a stop and a start", async () => {
@@ -184,6 +201,26 @@ describe("settings", () => {
     ["PORT", "-1", 'PORT must be a whole number from 0 to 65535, got "-1".'],
     ["HOST", "example.com", 'HOST must be an IP address or localhost, got "example.com".'],
     ["REDRIVE_SANDBOX", "yes", 'REDRIVE_SANDBOX must be on or off, got "yes".'],
+    [
+      "REDRIVE_PUBLIC_URL",
+      "example.com",
+      'REDRIVE_PUBLIC_URL must be an http or https URL without a path, got "example.com".',
+    ],
+    [
+      "REDRIVE_PUBLIC_URL",
+      "https://x.example/redrive",
+      'REDRIVE_PUBLIC_URL must be an http or https URL without a path, got "https://x.example/redrive".',
+    ],
+    [
+      "REDRIVE_OWN_HOSTS",
+      "a.example,b.example:80",
+      'REDRIVE_OWN_HOSTS must be a comma list of host names, got "a.example,b.example:80".',
+    ],
+    [
+      "REDRIVE_ALLOW_TARGETS",
+      "all",
+      'REDRIVE_ALLOW_TARGETS must be a comma list of loopback and private, got "all".',
+    ],
     ["REDRIVE_CALLS", "both", 'REDRIVE_CALLS must be shard or edge, got "both".'],
     [
       "REDRIVE_EVIDENCE_FLOOR",
@@ -214,6 +251,9 @@ describe("settings", () => {
       "REDRIVE_DATA",
       "REDRIVE_API_KEY",
       "REDRIVE_SIGNING_SECRET",
+      "REDRIVE_PUBLIC_URL",
+      "REDRIVE_OWN_HOSTS",
+      "REDRIVE_ALLOW_TARGETS",
       "REDRIVE_CALLS",
       "REDRIVE_EVIDENCE_FLOOR",
     ])
@@ -242,6 +282,38 @@ describe("settings", () => {
     expect(await ask(local, `/fetch?url=${target.url}/`)).toEqual({ status: null });
     expect(target.callCount).toBe(0);
     expect(server.output().stdout).not.toContain("/sandbox/");
+  });
+
+  test("REDRIVE_PUBLIC_URL on a loopback HOST switches the sandbox and loopback targets off", async () => {
+    const target = await startTarget();
+    cleanups.push(target.stop);
+    const server = await start({ env: { REDRIVE_PUBLIC_URL: "https://Redrive.example.com/" } });
+
+    const told = await ask(server);
+    expect(told).toMatchObject({ REDRIVE_PUBLIC_URL: "https://redrive.example.com" });
+    expect(told).not.toHaveProperty("REDRIVE_SANDBOX");
+    expect(told).not.toHaveProperty("REDRIVE_ALLOW_TARGETS");
+    expect(await ask(server, `/fetch?url=${target.url}/`)).toEqual({ status: null });
+  });
+
+  test("an empty REDRIVE_ALLOW_TARGETS lets tasks call public addresses only", async () => {
+    const target = await startTarget();
+    cleanups.push(target.stop);
+    const server = await start({ env: { REDRIVE_ALLOW_TARGETS: "" } });
+
+    expect(await ask(server)).not.toHaveProperty("REDRIVE_ALLOW_TARGETS");
+    expect(await ask(server, `/fetch?url=${target.url}/`)).toEqual({ status: null });
+  });
+
+  test("REDRIVE_ALLOW_TARGETS and REDRIVE_OWN_HOSTS hold whatever HOST is", async () => {
+    const target = await startTarget();
+    cleanups.push(target.stop);
+    const given = { REDRIVE_ALLOW_TARGETS: "loopback,private", REDRIVE_OWN_HOSTS: "build.lan, fd00::9" };
+    const server = await start({ env: { HOST: "0.0.0.0", ...given } });
+    const local = { url: server.url.replace("0.0.0.0", "127.0.0.1") };
+
+    expect(await ask(local)).toMatchObject({ ...given, REDRIVE_OWN_HOSTS: "build.lan,[fd00::9]" });
+    expect(await ask(local, `/fetch?url=${target.url}/`)).toEqual({ status: 200 });
   });
 
   test("a bundle that cannot be built is told with its place", async () => {
@@ -286,11 +358,11 @@ async function expectDeaf(url: string): Promise<void> {
   await expect(fetch(url)).rejects.toThrow("fetch failed");
 }
 
-/** The first command that the server printed. */
-function commandIn(stdout: string): string {
-  const line = stdout.split("\n").find((text) => text.startsWith("  curl "));
-  if (line === undefined) throw new Error(`no command in ${stdout}`);
-  return line;
+/** The commands that the server printed, in order. */
+function commandsIn(stdout: string): string {
+  const lines = stdout.split("\n").filter((text) => /^ {2}(export|curl) /.test(text));
+  if (lines.length < 2) throw new Error(`no commands in ${stdout}`);
+  return lines.join("\n");
 }
 
 async function paste(command: string): Promise<string> {

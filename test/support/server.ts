@@ -52,8 +52,12 @@ export async function startServer(options: StartOptions = {}): Promise<TestServe
 }
 
 /** Runs `npm start`'s program to its end, for starts that must fail. */
-export async function runMain(env: Record<string, string>, args: string[] = []): Promise<FinishedRun> {
-  return spawnMain(env, [process.execPath, MAIN, ...args]).finished;
+export async function runMain(
+  env: Record<string, string>,
+  args: string[] = [],
+  as: { uid?: number } = {},
+): Promise<FinishedRun> {
+  return spawnMain(env, [process.execPath, MAIN, ...args], as).finished;
 }
 
 /** How a run of the program ended. */
@@ -71,7 +75,7 @@ async function startOn(dataDir: string, isTemporary: boolean, options: StartOpti
     ...options.env,
   };
   const run = spawnMain(env, [...limiting(options), process.execPath, MAIN]);
-  const stdout = await run.stdoutWith("Ctrl-C stops it.");
+  await run.stdoutWith("Ctrl-C stops it.");
   const note = JSON.parse(await readFile(join(dataDir, "server.json"), "utf8")) as {
     pid: number;
     url: string;
@@ -79,8 +83,7 @@ async function startOn(dataDir: string, isTemporary: boolean, options: StartOpti
   const { hostname, port } = new URL(note.url);
   return {
     url: note.url,
-    apiKey: printed(stdout, "API key"),
-    signingSecret: printed(stdout, "signing secret"),
+    ...(await secretsOf(dataDir, options)),
     dataDir,
     pid: note.pid,
     launcherPid: run.child.pid ?? 0,
@@ -107,10 +110,15 @@ function limiting({ openFiles }: StartOptions): string[] {
   return ["sh", "-c", `ulimit -S -n ${soft} && ulimit -H -n ${hard} && exec "$@"`, "sh"];
 }
 
-function spawnMain(env: Record<string, string>, [program = "", ...args]: string[]) {
+function spawnMain(
+  env: Record<string, string>,
+  [program = "", ...args]: string[],
+  as: { uid?: number } = {},
+) {
   const child = spawn(program, args, {
     env: { PATH: process.env.PATH, ...env },
     stdio: ["ignore", "pipe", "pipe"],
+    ...as,
   });
   const said = { stdout: "", stderr: "" };
   const finished = new Promise<FinishedRun>((resolve, reject) => {
@@ -139,10 +147,17 @@ function collect(child: ChildProcess, said: { stdout: string; stderr: string }):
   }
 }
 
-function printed(stdout: string, name: string): string {
-  const value = new RegExp(`^ *${name} +(\\S+)$`, "m").exec(stdout)?.[1];
-  if (value === undefined) throw new Error(`the server printed no ${name}: ${stdout}`);
-  return value;
+/** The key and the secret that it was given, else those that it has made and keeps. */
+async function secretsOf(dataDir: string, { env = {} }: StartOptions) {
+  const { REDRIVE_API_KEY, REDRIVE_SIGNING_SECRET } = env;
+  if (REDRIVE_API_KEY !== undefined && REDRIVE_SIGNING_SECRET !== undefined) {
+    return { apiKey: REDRIVE_API_KEY, signingSecret: REDRIVE_SIGNING_SECRET };
+  }
+  const kept = JSON.parse(await readFile(join(dataDir, "secrets.json"), "utf8")) as Record<string, string>;
+  return {
+    apiKey: REDRIVE_API_KEY ?? kept.api_key ?? "",
+    signingSecret: REDRIVE_SIGNING_SECRET ?? kept.signing_secret ?? "",
+  };
 }
 
 async function removeFolder(dataDir: string): Promise<void> {

@@ -290,7 +290,8 @@ describe("routes", () => {
   });
 
   test("serve the sandbox where it is on only", async () => {
-    expect((await call("GET", "/sandbox/inbox", { key: null })).status).toBe(200);
+    expect((await call("GET", "/sandbox/inbox")).status).toBe(200);
+    expect((await call("GET", "/sandbox/inbox", { key: null })).status).toBe(401);
     const off = { ...env, REDRIVE_SANDBOX: "" };
     expect((await createApp().request("/sandbox/inbox", {}, off)).status).toBe(404);
   });

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { clock } from "../clock.ts";
-import type { OperateAction, SubmitResult } from "../core/messages.ts";
+import { slotOrder } from "../core/ageing.ts";
+import type { NewTask, OperateAction, SubmitResult } from "../core/messages.ts";
 import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../schema/limits.ts";
 import type { Problem } from "../schema/problem.ts";
 import { BatchRequest, type TaskAccepted, TaskQuery } from "../schema/task.ts";
@@ -32,7 +33,7 @@ export const tasks = new Hono<AppEnv>();
 
 tasks.post("/v1/tasks", needs("submit"), async (c) => {
   const raw = await readBody(c.req.raw, MAX_TASK_BYTES, { yaml: true });
-  const submission = await submissionOf(c, raw, c.req.header("idempotency-key"), 0);
+  const submission = await submissionOf(c, raw, c.req.header("idempotency-key"));
   const [result] = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), [submission]);
   const task = acceptedOf(result);
   // Not c.json: it makes the headers three times.
@@ -57,13 +58,14 @@ tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {
   for (const [index, raw] of batch.tasks.entries()) {
     const submission = await orProblem(c, () => {
       if (refusedValues > MAX_REFUSED_VALUES) throw notLookedAt();
-      return submissionOf(c, raw, undefined, submissions.length);
+      return submissionOf(c, raw, undefined);
     });
     if ("problem" in submission) {
       results[index] = submission;
       refusedValues += countTaskValues(raw);
     } else indexes[submissions.push(submission) - 1] = index;
   }
+  offerFirstAttempts(submissions.map(({ task }) => task));
   const answers = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), submissions);
   for (const [i, index] of indexes.entries()) {
     results[index] = await orProblem(c, async () => ({ task: acceptedOf(answers[i]) }));
@@ -98,13 +100,17 @@ async function operate(c: AppContext, id: string, action: OperateAction, force: 
   return c.json(answer.task);
 }
 
-/** One task of a request, checked whole. `before`: how many of the request's tasks come first. */
-async function submissionOf(
-  c: AppContext,
-  raw: unknown,
-  headerKey: string | undefined,
-  before: number,
-): Promise<Submission> {
+/** The tasks of a batch whose first attempts this request offers to make: those of the highest priority. */
+function offerFirstAttempts(tasks: readonly NewTask[]): void {
+  let left = MAX_EDGE_TASKS;
+  for (const index of slotOrder(tasks)) {
+    const task = tasks[index];
+    if (task?.edge) task.edge = left-- > 0;
+  }
+}
+
+/** One task of a request, checked whole. */
+async function submissionOf(c: AppContext, raw: unknown, headerKey: string | undefined): Promise<Submission> {
   if (countTaskValues(raw) > MAX_TASK_VALUES) throw tooManyValues();
   const request = withKey(parse(SubmittedTask, raw), headerKey);
   const queue = mayUse(c, request.queue) ? await cachedQueue(c.env, request.queue) : null;
@@ -116,7 +122,7 @@ async function submissionOf(
     now: clock.now(),
     random: clock.random,
     traceparent: traceparent !== undefined && isTraceparent(traceparent) ? traceparent : null,
-    mayEdge: before < MAX_EDGE_TASKS,
+    mayEdge: true,
   });
   const task = await sealTask(routed.task, queue, keyringOf(c.env));
   return { ...routed, task, queue };

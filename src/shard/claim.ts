@@ -30,8 +30,8 @@ export type EachRow = <T>(id: string, work: (tx: Tx) => T) => T | "failed";
 
 /**
  * Claims what is due, as far as slots are free: round-robin over the lanes, within a lane by priority, then due
- * time. Each row is admitted in a transaction of its own, so one that cannot be read stops no other. `before` is what
- * this turn has claimed already.
+ * time, each eighth by due time alone. Each row is admitted in a transaction of its own, so one that cannot be read
+ * stops no other. `before` is what this turn has claimed already.
  */
 export function claimDue(ctx: ShardContext, eachRow: EachRow, before: readonly Claimed[]): Claimed[] {
   const claimed: Claimed[] = [];
@@ -100,34 +100,66 @@ function expireHeld(ctx: ShardContext, eachRow: EachRow): void {
   if (ctx.lanes.isReady(HELD_LANE, ctx.now())) claimLane(ctx, HELD_LANE, EXPIRE_SLICE, eachRow);
 }
 
+/** What a look at a lane has found so far. */
+interface Look {
+  lane: string;
+  claimed: Claimed[];
+  /** When the first row that is left is due; null: none is known. */
+  nextDueAt: number | null;
+}
+
 /** Takes up to `count` due rows of a lane, and learns when its next one is due. */
 function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: EachRow): Claimed[] {
   const now = ctx.now();
-  const claimed: Claimed[] = [];
-  let nextDueAt: number | null = null;
-  const note = (dueAt: number) => {
-    nextDueAt = Math.min(nextDueAt ?? dueAt, dueAt);
-  };
+  const look: Look = { lane, claimed: [], nextDueAt: null };
+  // Held tasks are not called: all that are due end at once.
+  const aged = lane === HELD_LANE ? 0 : ctx.laneTurns.agedAmong(lane, count);
+  claimByPriority(ctx, look, count - aged, eachRow);
+  const byPriority = look.claimed.length;
+  if (aged > 0 && look.nextDueAt !== null && look.nextDueAt <= now) claimByAge(ctx, look, aged, eachRow);
+  ctx.lanes.looked(lane, look.nextDueAt, now);
+  if (look.nextDueAt === null || look.nextDueAt > now) ctx.laneTurns.forget(lane);
+  else ctx.laneTurns.granted(lane, look.claimed.length, look.claimed.length - byPriority);
+  return look.claimed;
+}
+
+function claimByPriority(ctx: ShardContext, look: Look, count: number, eachRow: EachRow): void {
+  const { lane } = look;
   let left = count;
   let below = ABOVE_ALL_PRIORITIES;
   for (;;) {
-    const rows = left > 0 ? ctx.laneRows.due(lane, below, now, left) : [];
+    const rows = left > 0 ? ctx.laneRows.due(lane, below, ctx.now(), left) : [];
     // Before rows are taken, since those leave the lane.
     const next = ctx.laneRows.waitingAfter(lane, below, rows.length);
-    for (const row of rows) {
-      const one = claimRow(ctx, row, eachRow);
-      if (one !== null && one !== "failed") claimed.push(one);
-      if (one === "failed" && ctx.rows.putOff(String(row.id), lane, now + FAILED_ROW_MS))
-        note(now + FAILED_ROW_MS);
-    }
-    if (next !== null) note(next.dueAt);
+    claimRows(ctx, look, rows, eachRow);
+    if (next !== null) noteDue(look, next.dueAt);
     const priority = next?.priority ?? rows[0]?.priority;
-    if (priority === undefined) break;
+    if (priority === undefined) return;
     left -= rows.length;
     below = Number(priority);
   }
-  ctx.lanes.looked(lane, nextDueAt, now);
-  return claimed;
+}
+
+function claimByAge(ctx: ShardContext, look: Look, count: number, eachRow: EachRow): void {
+  for (let left = count; left > 0; left--) {
+    const row = ctx.laneRows.oldestDue(look.lane, ctx.now());
+    if (row === null) break;
+    claimRows(ctx, look, [row], eachRow);
+  }
+  look.nextDueAt = ctx.laneRows.firstDueAt(look.lane);
+}
+
+function claimRows(ctx: ShardContext, look: Look, rows: readonly SqlRow[], eachRow: EachRow): void {
+  for (const row of rows) {
+    const one = claimRow(ctx, row, eachRow);
+    if (one !== null && one !== "failed") look.claimed.push(one);
+    const againAt = ctx.now() + FAILED_ROW_MS;
+    if (one === "failed" && ctx.rows.putOff(String(row.id), look.lane, againAt)) noteDue(look, againAt);
+  }
+}
+
+function noteDue(look: Look, dueAt: number): void {
+  look.nextDueAt = Math.min(look.nextDueAt ?? dueAt, dueAt);
 }
 
 /** Admits one row as what it waits for; null where it was ended instead. */

@@ -11,6 +11,7 @@ import { Flights } from "./flights.ts";
 import { type Gate, gateOf } from "./gate.ts";
 import type { Tx } from "./group-commit.ts";
 import { LaneRows } from "./lane-rows.ts";
+import { LaneTurns } from "./lane-turns.ts";
 import { Lanes } from "./lanes.ts";
 import { PollRows } from "./poll-rows.ts";
 import type { ShardPorts } from "./ports.ts";
@@ -35,6 +36,7 @@ export class ShardContext {
   readonly polls: PollRows;
   /** The lines in which polls wait for their targets, apart from those of tasks: what is held never stands before what is not. */
   readonly pollLanes = new Lanes();
+  readonly laneTurns = new LaneTurns();
   readonly targets: Targets;
   readonly rate: QueueRate;
   readonly counts: TaskCounts;
@@ -56,6 +58,8 @@ export class ShardContext {
   pruneNotBefore = 0;
   /** Attempts let go since the last poll. */
   attemptsSincePoll = 0;
+  /** True where the last turn left no slot free: those that were freed since are for who waited for one. */
+  slotsWereFull = false;
   /** When the queue's operators were told last that it is stalled; 0: never. */
   stalledToldAt = 0;
   /** Lines for the log, written after the commit. */

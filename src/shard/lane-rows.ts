@@ -75,6 +75,25 @@ export class LaneRows {
       .toArray();
   }
 
+  /**
+   * The row of a lane that has been due longest, whatever its priority; null where none is due. Reads the first row of
+   * each of the ten priorities.
+   */
+  oldestDue(lane: string, now: number): SqlRow | null {
+    const firsts = `SELECT (SELECT id FROM tasks WHERE lane = ?1 AND priority = one.value AND due_at <= ?2
+      ORDER BY due_at, expires_at LIMIT 1) AS id FROM json_each('[9,8,7,6,5,4,3,2,1,0]') AS one`;
+    return (
+      this.#sql
+        .exec(
+          `SELECT tasks.* FROM (${firsts}) AS firsts JOIN tasks USING (id)
+           ORDER BY tasks.due_at, tasks.expires_at, tasks.id LIMIT 1`,
+          lane,
+          now,
+        )
+        .toArray()[0] ?? null
+    );
+  }
+
   /** The row after the first `skip` ones of the same priority, due or not; null where it has none. Reads the index only. */
   waitingAfter(
     lane: string,

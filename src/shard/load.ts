@@ -20,6 +20,7 @@ export function loadShard(ctx: ShardContext): void {
   ctx.pruneAt = ctx.storedPruneAt = row.prune_at as number | null;
   ctx.polls.adopt(ctx.now(), targetOfUrl);
   ctx.noteLanes();
+  for (const lane of ctx.lanes.unknown()) ctx.laneTurns.startAnywhere(lane, ctx.random);
   loadFlights(ctx);
 }
 

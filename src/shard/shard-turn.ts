@@ -54,6 +54,7 @@ export class ShardTurn {
     if (this.#ctx.config === null) return;
     const takers = this.#takers.splice(0);
     const batches = this.#claim(takers);
+    this.#ctx.slotsWereFull = this.#ctx.freeSlots === 0;
     storePruneTime(this.#ctx);
     this.#ctx.rate.store();
     this.#syncs.run();

@@ -1,3 +1,4 @@
+import { slotOrder } from "../core/ageing.ts";
 import { boundCallback } from "../core/callback-settings.ts";
 import type { NewTask, Refusal, SubmitResult } from "../core/messages.ts";
 import { taskFrom } from "../core/new-task.ts";
@@ -22,10 +23,18 @@ interface Batch {
   waitsIn: Set<string>;
 }
 
-/** Takes tasks in, all or (where one throws) none; the results are in the order of the requests. */
+/**
+ * Takes tasks in, all or (where one throws) none; the results are in the order of the requests. Slots that are free
+ * go to the higher priority first.
+ */
 export function submitAll(ctx: ShardContext, tx: Tx, requests: readonly NewTask[]): SubmitResult[] {
   const batch: Batch = { granted: 0, grantedIn: new Map(), waitsIn: new Set() };
-  return requests.map((request) => submitOne(ctx, tx, request, batch));
+  const results: SubmitResult[] = [];
+  for (const index of slotOrder(requests)) {
+    const request = requests[index];
+    if (request !== undefined) results[index] = submitOne(ctx, tx, request, batch);
+  }
+  return results;
 }
 
 /**
@@ -109,11 +118,10 @@ function mayGoNow(ctx: ShardContext, request: NewTask, batch: Batch): boolean {
   if (ctx.freeSlots <= batch.granted) return false;
   if (batch.waitsIn.has(target) || ctx.lanes.isReady(target, ctx.now())) return false;
   const calls = batch.grantedIn.get(target) ?? 0;
-  if (
-    ctx.flights.inLane(target) + calls >= ctx.mostOfOneLane &&
-    (batch.waitsIn.size > 0 || ctx.othersWait(target))
-  )
-    return false;
+  const leavesRoom = ctx.flights.inLane(target) + calls < ctx.mostOfOneLane;
+  if (!leavesRoom && (batch.waitsIn.size > 0 || ctx.othersWait(target))) return false;
+  // A slot that was freed in this very group belongs to who has waited for one, which the turn finds out.
+  if (ctx.slotsWereFull && ctx.othersWait(target)) return false;
   if (gateOf(ctx, target, { calls, retries: 0 }).room === 0) return false;
   if (ctx.rate.room(batch.granted + 1) <= batch.granted) return false;
   // Below the watermark a restarted shard would not find this lease again.

@@ -132,3 +132,18 @@ describe("a submit whose client leaves", () => {
     await answering;
   });
 });
+
+describe("a batch", () => {
+  test("offers to make the first attempts of its five highest priorities, wherever they stand", async () => {
+    stubTargets(() => new Response(null, { status: 204 }));
+    const offered: number[] = [];
+    const watched = envWith((message, submit) => {
+      offered.push(...message.tasks.flatMap(({ edge, priority }) => (edge ? [priority] : [])));
+      return submit();
+    });
+    const tasks = [0, 1, 5, 9, 2, 3, 8, 5].map((priority) => ({ url: URL, priority }));
+    const { status } = await post("/v1/tasks/batch", { tasks }, watched);
+    expect(status).toBe(202);
+    expect(offered.sort()).toEqual([3, 5, 5, 8, 9]);
+  });
+});

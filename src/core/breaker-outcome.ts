@@ -1,5 +1,6 @@
 import type { ErrorType } from "../schema/task.ts";
 import type { Outcome } from "./classify.ts";
+import { speaksForTarget } from "./retry-after.ts";
 
 /** What the outcome of a call says about its target. */
 export interface CallEffect {
@@ -8,7 +9,7 @@ export interface CallEffect {
   /** Whether there was a connection: what breaks, and what makes, a run of connect-type failures. */
   reach: "reached" | "unreached" | "unknown";
   /**
-   * A 429: the target works, and wants fewer calls. That is for the hold, the limit and the ramp; a breaker counts it
+   * A 429, or another 4xx for a limit: the target works, and wants fewer calls. That is for the hold, the limit and the ramp; a breaker counts it
    * neither way, so that no burst of refusals opens one. Left out: it is none.
    */
   asksToWait?: true;
@@ -35,8 +36,6 @@ const TARGET_FAULTS: ReadonlyMap<ErrorType, CallEffect["reach"]> = new Map([
   ["server_error", "reached"],
   ["rate_limited", "reached"],
 ]);
-/** RFC 6585 4. A 503 with a Retry-After is sorted alike, but is a failure of the target's own. */
-const TOO_MANY_REQUESTS = 429;
 /** Not known to have arrived, or refused by Redrive itself. */
 const SAY_NOTHING: ReadonlySet<ErrorType> = new Set(["interrupted", "invalid_request", "encryption"]);
 
@@ -58,7 +57,10 @@ export function effectOf(
   if (SAY_NOTHING.has(errorType)) return null;
   if (errorType === "timeout" && timeoutMs < countsFromMs) return null;
   const reach = TARGET_FAULTS.get(errorType);
-  if (errorType === "rate_limited" && status === TOO_MANY_REQUESTS)
-    return { ok: false, slow, reach: "reached", asksToWait: true };
+  // A 503 with a Retry-After is sorted alike, but is a failure of the target's own.
+  if (errorType === "rate_limited" && status >= 400 && status < 500) {
+    const reached = { slow, reach: "reached" } as const;
+    return speaksForTarget(status) ? { ...reached, ok: false, asksToWait: true } : { ...reached, ok: true };
+  }
   return reach === undefined ? { ok: true, slow, reach: "reached" } : { ok: false, slow, reach };
 }

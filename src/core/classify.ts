@@ -4,7 +4,7 @@ import { cleanText } from "./clean-text.ts";
 import type { Value } from "./expression-value.ts";
 import { faultOfAnswer, faultOfException } from "./fault.ts";
 import type { CallResult } from "./messages.ts";
-import { retryAfterMs, saysNoRetry } from "./retry-after.ts";
+import { isPutOff, retryAfterMs, saysNoRetry } from "./retry-after.ts";
 
 const MAX_CODE_LENGTH = 100;
 const MAX_MESSAGE_LENGTH = 300;
@@ -66,7 +66,7 @@ export function classify(result: CallResult, now: number): Outcome {
     durationMs: result.durationMs,
     json: parsedOnce(bodyText),
   };
-  return ok ? sorted : { ...sorted, ...faultOf(result, sorted) };
+  return ok ? sorted : { ...sorted, ...faultOf(result, sorted, now) };
 }
 
 /** The outcome of an attempt whose lease ended without a result: the call may have arrived, or not. */
@@ -90,9 +90,12 @@ export function interrupted(): Outcome {
 
 type Fault = Pick<Outcome, "errorType" | "errorCode" | "errorMessage" | "faultClass">;
 
-function faultOf(result: CallResult, sorted: Outcome): Fault {
+function faultOf(result: CallResult, sorted: Outcome, now: number): Fault {
   const { error } = result;
-  const errorType = error === null ? faultOfAnswer(sorted) : faultOfException(error.name, error.message);
+  const errorType =
+    error === null
+      ? faultOfAnswer({ ...sorted, isPutOff: isPutOff(sorted.status, sorted.headers, now) })
+      : faultOfException(error.name, error.message);
   const answer = sorted.json();
   return {
     errorType,

@@ -23,7 +23,8 @@ export type Decision = {
   | { do: "succeed" }
   | { do: "retry"; delayMs: number }
   | { do: "hold"; until: Until }
-  | { do: "fail"; reason: FailReason }
+  /** `waitMs`: the wait that a next try would have had, which goes beyond the round's end. */
+  | { do: "fail"; reason: FailReason; waitMs?: number }
 );
 
 export interface DecideInput {
@@ -165,7 +166,9 @@ function retry(input: DecideInput, terms: Terms, rule: string, random: () => num
       ? plainMs
       : stretchedDelayMs(plainMs, terms.backoff.adaptive, input.situation);
   const delayMs = withRetryAfter(stretchedMs, outcome.retryAfterMs, policy.maxRetryAfterMs, random);
-  if (input.now + delayMs >= input.expiresAt) return fail("max_age", rule, "transient");
+  if (input.now + delayMs >= input.expiresAt) {
+    return { do: "fail", reason: "max_age", waitMs: delayMs, rule, log: true, faultClass: "transient" };
+  }
   return { do: "retry", delayMs, rule, log: !outcome.ok, faultClass: "transient" };
 }
 

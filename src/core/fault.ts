@@ -3,9 +3,9 @@ import type { BodyError, ErrorType } from "../schema/task.ts";
 /** What a fault is told from: the outcome's facts. */
 interface Answer {
   status: number;
-  headers: Readonly<Record<string, string>>;
   bodyText: string | null;
-  retryAfterMs: number | null;
+  /** It refuses only for now, and says when to come back. */
+  isPutOff: boolean;
 }
 
 const BY_STATUS: ReadonlyMap<number, ErrorType> = new Map([
@@ -17,7 +17,6 @@ const BY_STATUS: ReadonlyMap<number, ErrorType> = new Map([
   [410, "gone"],
   [423, "conflict"],
   [425, "not_ready"],
-  [429, "rate_limited"],
 ]);
 
 /** What Cloudflare's edge says with these statuses, where it and not the target made the answer. */
@@ -56,17 +55,19 @@ const BY_MESSAGE: readonly (readonly [RegExp, ErrorType])[] = [
 const DECODERS = /gzip|brotli|compress|inflate|header check|data check|block type|zlib|\bZ_[A-Z]+_ERROR/i;
 const MAX_EXAMINED_LENGTH = 1_000;
 
-/** The fault of an answer that is no success. A 503 with Retry-After is a rate limit; a status under 200 is no HTTP. */
+/**
+ * The fault of an answer that is no success. One that refuses only for now is a rate limit, unless its status says more
+ * of what passes; a status under 200 is no HTTP.
+ */
 export function faultOfAnswer(answer: Answer): ErrorType {
   const { status } = answer;
   const known = BY_STATUS.get(status);
+  const passes = known === "not_ready" || known === "conflict";
+  if (answer.isPutOff && !passes) return "rate_limited";
   if (known !== undefined) return known;
   if (status < 200) return "network";
   if (status < 400) return "redirect";
   if (status < 500) return "client_error";
-  if (status === 503 && answer.headers["retry-after"] !== undefined && answer.retryAfterMs !== null) {
-    return "rate_limited";
-  }
   return faultOfEdge(answer) ?? "server_error";
 }
 

@@ -33,7 +33,8 @@ export interface Policy {
 export const DEFAULT_POLICY: Policy = {
   maxAttempts: 5,
   maxAgeMs: DAY_MS,
-  maxRetryAfterMs: DAY_MS,
+  // All attempts of the default fit into its age at this wait; a cap near the age would end a task instead.
+  maxRetryAfterMs: 4 * HOUR_MS,
   backoff: {
     strategy: "exponential",
     initialIntervalMs: SECOND_MS,

@@ -37,7 +37,7 @@ export function summarize(
     case "succeeded":
       return `Succeeded at attempt ${attemptsInRound(task)} of ${maxAttempts}${last?.status ? ` with ${last.status}` : ""}.${delivery(task)}`;
     case "failed":
-      return `${failed}Failed for good: ${why(task)}.${delivery(task)}`;
+      return `${failed}Failed for good: ${why(task, last)}.${delivery(task)}`;
     case "cancelled":
       return `Cancelled after ${count(attemptsInRound(task), "attempt")}.${delivery(task)}`;
   }
@@ -127,12 +127,14 @@ function heldBack({ until }: Task, gate: ShutGate | null, now: number): string {
   return ` Its poll is held back: ${because.charAt(0).toLowerCase()}${because.slice(1)}.`;
 }
 
-function why(task: Task): string {
+function why(task: Task, last: Attempt | undefined): string {
   switch (task.reason) {
     case "max_attempts":
       return "no attempts are left";
     case "max_age":
-      return "its max_age is over";
+      return last?.decision === "fail" && last.delayMs !== null
+        ? `its next try would have come in ${span(last.delayMs)}, after the end of its max_age`
+        : "its max_age is over";
     case "no_retry":
       return "the target said not to retry";
     case "rule":

@@ -41,6 +41,7 @@ export interface Attempt {
   /** `late`: the result came after the task had been cancelled; it changed nothing. Null: under way. */
   decision: "succeed" | "retry" | "hold" | "fail" | "late" | null;
   rule: string | null;
+  /** The wait that follows; where the decision is `fail`, one that would have gone beyond the round's `max_age`. */
   delayMs: number | null;
   nextAt: number | null;
 }

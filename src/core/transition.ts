@@ -83,12 +83,13 @@ function settle(
   if (task.state !== "running") return done(noteLate(landed, event.outcome, context.now));
   const { decision, outcome, response } = event;
   const delayMs = decision.do === "retry" ? decision.delayMs : null;
+  const waitMs = decision.do === "fail" ? (decision.waitMs ?? null) : delayMs;
   const settled: Task = {
     ...withResult(landed, outcome, {
       faultClass: decision.faultClass,
       decision: decision.do,
       rule: decision.rule,
-      delayMs,
+      delayMs: waitMs,
       nextAt: delayMs === null ? null : context.now + delayMs,
     }),
     response,

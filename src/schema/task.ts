@@ -192,7 +192,10 @@ export const AttemptView = z.object({
   class: FaultClass.nullable(),
   decision: z.enum(["succeed", "retry", "hold", "fail", "late"]).nullable(),
   rule: z.string().nullable().meta({ description: "What decided, such as `rules[1]: status == 401`" }),
-  delay_ms: z.int().nullable(),
+  delay_ms: z
+    .int()
+    .nullable()
+    .meta({ description: "The wait that follows; of an attempt that failed for good, one beyond max_age" }),
   next_at: z.iso.datetime().nullable(),
 });
 export type AttemptView = z.infer<typeof AttemptView>;

@@ -16,6 +16,7 @@ import { type Load, loadFactor, NO_LOAD, noteLoad, slowness, toldLoad } from "..
 import { type LocalBreaker, newLocalBreaker } from "../core/local-breaker.ts";
 import type { BreakerNews, BreakerSync, HoldNews, QueueConfig } from "../core/messages.ts";
 import { type Ramp, rampAfter, rampedLimit, startRamp } from "../core/ramp.ts";
+import { speaksForTarget } from "../core/retry-after.ts";
 import { budgetLeft, noteAttempt, noteResult, type RetryBudget, startBudget } from "../core/retry-budget.ts";
 import type { ErrorType } from "../schema/task.ts";
 import type { Flight } from "./flights.ts";
@@ -147,7 +148,8 @@ export function withResult(target: Target, call: EndedCall, cap: number, now: nu
 
 /** A call has ended: a target that says how long to wait is held so long, and no longer than `mostMs`. */
 export function withAskedHold(target: Target, { outcome }: TargetCall, mostMs: number, now: number): Target {
-  const askedMs = outcome.errorType === "rate_limited" ? outcome.retryAfterMs : null;
+  const isAsked = outcome.errorType === "rate_limited" && speaksForTarget(outcome.status);
+  const askedMs = isAsked ? outcome.retryAfterMs : null;
   return askedMs === null ? target : { ...target, ...askedHold(target, askedMs, mostMs, now) };
 }
 

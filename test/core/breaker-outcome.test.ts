@@ -47,6 +47,15 @@ describe("effectOf", () => {
     expect(effect("server_error", { status: 429 })).toEqual(refused);
   });
 
+  test("takes a 4xx for a limit as a 429, and one that puts off a single call for a target that works", () => {
+    for (const status of [403, 420, 430]) {
+      expect(effect("rate_limited", { status })).toMatchObject({ ok: false, asksToWait: true });
+    }
+    for (const status of [404, 413]) {
+      expect(effect("rate_limited", { status })).toEqual({ ok: true, slow: false, reach: "reached" });
+    }
+  });
+
   test("counts a success", () => {
     expect(effect(null)).toEqual({ ok: true, slow: false, reach: "reached" });
   });

@@ -69,6 +69,32 @@ describe("classify", () => {
     });
   });
 
+  test.each([400, 401, 403, 404, 407, 410, 413, 420, 422, 430])(
+    "takes a %d that says when to come back for a rate limit",
+    (status) => {
+      const outcome = of({ status, headers: { "retry-after": "60" } });
+      expect(outcome).toMatchObject({
+        errorType: "rate_limited",
+        faultClass: "transient",
+        retryAfterMs: 60_000,
+      });
+      expect(of({ status, headers: { "retry-after": "soon" } }).faultClass).toBe("permanent");
+    },
+  );
+
+  test("leaves what passes anyway its own name, and status 489 its word", () => {
+    const headers = { "retry-after": "60" };
+    expect(of({ status: 408, headers }).errorType).toBe("not_ready");
+    expect(of({ status: 409, headers }).errorType).toBe("conflict");
+    expect(of({ status: 489, headers }).noRetry).toBe(true);
+  });
+
+  test("takes a 403 whose limit is used up for a rate limit, and a 404 not", () => {
+    const headers = { "x-ratelimit-remaining": "0", "x-ratelimit-reset": String(NOW / 1_000 + 60) };
+    expect(of({ status: 403, headers })).toMatchObject({ errorType: "rate_limited", retryAfterMs: 60_000 });
+    expect(of({ status: 404, headers })).toMatchObject({ errorType: "client_error" });
+  });
+
   test.each([
     [530, "error code: 1016", "dns"],
     [530, "error code: 1001", "dns"],

@@ -165,13 +165,26 @@ describe("decide, at the bounds of a round", () => {
 
   test("fails where the target asks to wait past the end", () => {
     const outcome = answer(429, { headers: { "retry-after": "60" } });
-    expect(decide(build({ outcome, expiresAt: NOW + 61_000 }), HALF)).toMatchObject({ reason: "max_age" });
+    expect(decide(build({ outcome, expiresAt: NOW + 61_000 }), HALF)).toMatchObject({
+      reason: "max_age",
+      waitMs: 63_000,
+    });
     expect(decide(build({ outcome, expiresAt: NOW + 64_000 }), HALF)).toMatchObject({ delayMs: 63_000 });
   });
 
   test("honours Retry-After up to max_retry_after", () => {
     const outcome = answer(503, { headers: { "retry-after": "3600" } });
     expect(by("max_retry_after: 10s", outcome)).toMatchObject({ do: "retry", delayMs: 10_500 });
+  });
+
+  test("lets a target ask for a day by default without ending the task, at every attempt", () => {
+    const outcome = answer(503, { headers: { "retry-after": "86400" } });
+    let now = NOW;
+    for (let attempt = 1; attempt < 5; attempt++) {
+      const decision = decide(build({ outcome, attempt, now }), () => 1);
+      expect(decision).toMatchObject({ do: "retry", delayMs: 14_410_000 });
+      now += 14_410_000;
+    }
   });
 
   test("holds no task past its attempts or its end", () => {
@@ -469,7 +482,7 @@ describe("decide, whatever comes", () => {
         if (decision.do !== "retry") return;
         expect(attempt).toBeLessThan(50);
         expect(NOW + decision.delayMs).toBeLessThan(expiresAt);
-        expect(decision.delayMs).toBeGreaterThanOrEqual(Math.min(outcome.retryAfterMs ?? 0, 86_400_000));
+        expect(decision.delayMs).toBeGreaterThanOrEqual(Math.min(outcome.retryAfterMs ?? 0, 14_400_000));
       }),
     );
   });

@@ -12,7 +12,7 @@ describe("resolvePolicy", () => {
     expect(resolvePolicy(null, {})).toEqual({
       maxAttempts: 5,
       maxAgeMs: 86_400_000,
-      maxRetryAfterMs: 86_400_000,
+      maxRetryAfterMs: 14_400_000,
       backoff: {
         strategy: "exponential",
         initialIntervalMs: 1_000,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { retryAfterMs, saysNoRetry } from "../../src/core/retry-after.ts";
+import { isPutOff, retryAfterMs, saysNoRetry, speaksForTarget } from "../../src/core/retry-after.ts";
 
 const NOW = Date.parse("2026-11-23T10:00:00.000Z");
 
@@ -11,7 +11,7 @@ describe("retryAfterMs", () => {
     ["1.5", 1_500],
     ["0.0001", 1],
     ["0", 0],
-    ["99999999999999999999", Number.MAX_SAFE_INTEGER],
+    ["5s", 5_000],
     ["Mon, 23 Nov 2026 10:00:30 GMT", 30_000],
     ["Monday, 23-Nov-26 10:00:30 GMT", 30_000],
     ["Mon Nov 23 10:00:30 2026", 30_000],
@@ -26,13 +26,17 @@ describe("retryAfterMs", () => {
     "",
     "soon",
     "-5",
-    "5s",
+    "99999999999999999999",
     "1e9",
     "NaN",
     "Mon, 99 Nov 2026 10:00:30 GMT",
     "later 5",
     "2026-99-99T10:00:30Z",
-    "1".repeat(300),
+    "1".repeat(30),
+    "1".repeat(2_000),
+    String(400 * 24 * 3_600),
+    "Tue, 30 Feb 2027 10:00:00 GMT",
+    "Tue, 24 Nov 2026 10:00:00 CET",
   ])("gives null for Retry-After: %j", (value) => {
     expect(retryAfterMs(503, { "retry-after": value }, NOW)).toBeNull();
   });
@@ -77,6 +81,40 @@ describe("retryAfterMs", () => {
     expect(retryAfterMs(503, { "x-ratelimit-reset": "30", "x-ratelimit-remaining": "57" }, NOW)).toBeNull();
   });
 
+  test.each([
+    [{ "retry-after": "30, 600" }, 600_000],
+    [{ "retry-after": "600, 600" }, 600_000],
+    [{ "retry-after": "soon, 600, -1" }, 600_000],
+    [{ "retry-after": "Mon, 23 Nov 2026 10:00:30 GMT, Mon, 23 Nov 2026 10:01:00 GMT" }, 60_000],
+    [{ "retry-after": "Monday, 23-Nov-26 10:00:30 GMT, 5" }, 30_000],
+    [{ "retry-after-ms": "250" }, 250],
+    [{ "retry-after-ms": "250", "retry-after": "1" }, 1_000],
+    [{ "retry-after-ms": "2500, 9000", "retry-after": "1" }, 9_000],
+    [{ "x-ms-retry-after-ms": "1700" }, 1_700],
+    [{ "retry-after-ms": "1s" }, null],
+    [{ "ratelimit-reset": "600, 7" }, 600_000],
+    [{ ratelimit: "limit=100, remaining=0, reset=600" }, 600_000],
+    [{ ratelimit: "limit=100;remaining=0;reset=600" }, 600_000],
+    [{ ratelimit: "limit=9, remaining=3, reset=9, limit=9, remaining=0, reset=4" }, 4_000],
+    [{ ratelimit: "limit=100, reset=soon" }, null],
+    [{ "x-rate-limit-reset": "12" }, 12_000],
+    [{ "x-rate-limit-reset-after": "1.5" }, 1_500],
+    [{ "x-ratelimit-reset": "2026-11-23T10:00:12Z" }, 12_000],
+    [{ "x-ratelimit-reset": "Mon, 23 Nov 2026 10:00:12 GMT" }, 12_000],
+    [{ "x-ratelimit-reset": String((NOW + 12_000) * 1e3) }, 12_000],
+    [{ "x-ratelimit-reset": String((NOW + 12_000) * 1e6) }, 12_000],
+    [{ "x-ratelimit-reset-requests": "500µs" }, 1],
+    [{ "x-ratelimit-reset-requests": "2 minutes" }, 120_000],
+  ] as [Record<string, string>, number | null][])("reads %j of a 429", (headers, ms) => {
+    expect(retryAfterMs(429, headers, NOW)).toBe(ms);
+  });
+
+  test("takes one of several counts that is used up", () => {
+    expect(retryAfterMs(500, { "x-rate-limit-remaining": "5, 0", "x-rate-limit-reset": "9" }, NOW)).toBe(
+      9_000,
+    );
+  });
+
   test("prefers Retry-After to all others", () => {
     expect(retryAfterMs(429, { "retry-after": "1", "ratelimit-reset": "30" }, NOW)).toBe(1_000);
   });
@@ -95,6 +133,45 @@ describe("retryAfterMs", () => {
         expect(ms === null || (Number.isSafeInteger(ms) && ms >= 0)).toBe(true);
       }),
     );
+  });
+});
+
+describe("isPutOff", () => {
+  const used = { "x-ratelimit-remaining": "0", "x-ratelimit-reset": "60" };
+  const asked = { "retry-after": "60" };
+
+  test.each([400, 401, 403, 404, 407, 410, 413, 420, 422, 430, 451, 499, 503])(
+    "of %d with Retry-After holds",
+    (status) => {
+      expect(isPutOff(status, asked, NOW)).toBe(true);
+      expect(isPutOff(status, { "retry-after-ms": "9" }, NOW)).toBe(true);
+      expect(isPutOff(status, {}, NOW)).toBe(false);
+      expect(isPutOff(status, { "retry-after": "soon" }, NOW)).toBe(false);
+    },
+  );
+
+  test.each([
+    [403, used, true],
+    [420, used, true],
+    [430, { ratelimit: "limit=1, remaining=0, reset=4" }, true],
+    [403, { "x-ratelimit-remaining": "0" }, true],
+    [403, { "x-ratelimit-remaining": "7", "x-ratelimit-reset": "60" }, false],
+    [404, used, false],
+    [413, used, false],
+    [503, used, false],
+    [429, {}, true],
+    [200, asked, false],
+    [301, asked, false],
+    [500, asked, false],
+  ] as [number, Record<string, string>, boolean][])("of %d with %j is %s", (status, headers, says) => {
+    expect(isPutOff(status, headers, NOW)).toBe(says);
+  });
+});
+
+describe("speaksForTarget", () => {
+  test("holds for refusals by a limit, and not for one of a single call", () => {
+    expect([403, 420, 429, 430, 503].every(speaksForTarget)).toBe(true);
+    expect([400, 404, 410, 413].some(speaksForTarget)).toBe(false);
   });
 });
 

@@ -237,6 +237,14 @@ describe("summarize, a failed task", () => {
 
     expect(say(task)).toBe("Failed for good: its max_age is over.");
   });
+
+  test("says so where the next try would have come after the end", () => {
+    const attempt = { number: 1, decision: "fail", delayMs: 14_400_000, nextAt: null } as const;
+    const task = buildTask({ state: "failed", reason: "max_age", history: [buildAttempt(attempt)] });
+    expect(say(task)).toContain(
+      "Failed for good: its next try would have come in 4 h, after the end of its max_age.",
+    );
+  });
 });
 
 describe("summarize, a cancelled task", () => {

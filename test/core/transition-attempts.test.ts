@@ -165,6 +165,13 @@ describe("settle", () => {
     },
   );
 
+  test("notes the wait that went beyond the round's end, and no next try", () => {
+    const decision = { ...failFor("max_age"), waitMs: 14_400_000 };
+    const task = next(running, { ...SETTLED["give up"], decision });
+
+    expect(task.history.at(-1)).toMatchObject({ decision: "fail", delayMs: 14_400_000, nextAt: null });
+  });
+
   test("settles a task whose history has been lost", () => {
     expect(next({ ...running, history: [] }, SETTLED.succeeded)).toMatchObject({
       state: "succeeded",

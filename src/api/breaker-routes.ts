@@ -29,7 +29,8 @@ export const BREAKER_ROUTES: readonly RouteDoc[] = [
     tag: "Breakers",
     summary: "Read a breaker",
     description:
-      "By its target key, percent-encoded: an origin, or `key:<queue>/<breaker_key>`. A key that is limited to some " +
+      "By its target key, percent-encoded: an origin, one with a path that a queue's `scopes` name, or " +
+      "`key:<queue>/<breaker_key>`. A key that is limited to some " +
       "queues sees the breakers that these use, and their holds only.",
     scope: "read",
     query: BreakerQuery,

@@ -14,9 +14,9 @@ export function changesSharedBreakers(
   return before === undefined || before.share === "queue" || !sameThresholds(settings, before);
 }
 
-/** `enabled` and `share` say whether a queue goes by a breaker, and by which: that is its own affair. */
+/** `enabled`, `share` and `scopes` say whether a queue goes by a breaker, and by which: that is its own affair. */
 function sameThresholds(a: BreakerSettings, b: BreakerSettings): boolean {
-  const text = ({ enabled: _, share: __, ...thresholds }: BreakerSettings) =>
+  const text = ({ enabled: _, share: __, scopes: ___, ...thresholds }: BreakerSettings) =>
     JSON.stringify(Object.entries(thresholds).toSorted(([x], [y]) => (x < y ? -1 : 1)));
   return text(a) === text(b);
 }

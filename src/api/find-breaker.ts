@@ -21,7 +21,7 @@ export interface BreakerPlace {
 }
 
 /**
- * The breaker of a target key: an origin's, or with `queue` that of one queue which shares with no other, or that of
+ * The breaker of a target key: that of an origin or of a path in it, or with `queue` that of one queue which shares with no other, or that of
  * `key:<queue>/<breaker_key>`. It need not be there yet. Throws AppError `invalid_request`, or `queue_not_found` where
  * the caller may not see the queue.
  */
@@ -53,7 +53,8 @@ async function breakerOfOrigin(c: AppContext, key: string, queue: string | undef
   // An origin, not a target: that of this server itself has a breaker where its sandbox is a target.
   const checked = checkTargetUrl(key, { ...rulesOf(c.env), self: null });
   if (!checked.ok) throw invalidRequest([{ path: "key", message: checked.message }]);
-  if (checked.origin !== key) throw wrong("key", `an origin, ${show(checked.origin)}`, key);
+  if (!isTargetKey(key, checked))
+    throw wrong("key", `an origin, ${show(checked.origin)}, or with a path`, key);
   if (queue === undefined) return { key, name: key, queue: null };
   const config = await findQueue(c, queue);
   if (breakerPolicy(config.settings.breaker).share === "queue") {
@@ -61,6 +62,12 @@ async function breakerOfOrigin(c: AppContext, key: string, queue: string | undef
   }
   const expected = "a queue with breaker: { share: queue }";
   throw wrong("queue", expected, `${queue}, which goes by the breaker of all queues: leave queue out`);
+}
+
+/** Whether a URL that was checked is written as targets are: an origin, or one with the path that a scope names. */
+function isTargetKey(key: string, { url, origin }: { url: string; origin: string }): boolean {
+  const { pathname } = new URL(url);
+  return key === origin || (pathname !== "/" && !pathname.endsWith("/") && key === origin + pathname);
 }
 
 function wrong(path: string, expected: string, came: string): AppError {

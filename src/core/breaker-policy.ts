@@ -20,6 +20,8 @@ export interface BreakerPolicy {
   maxOpenMs: number;
   halfOpenSuccesses: number;
   readiness: Readiness | null;
+  /** Paths that are targets of their own; see scope.ts. */
+  scopes: readonly string[];
 }
 
 /** A timeout shorter than this is no evidence for other queues, where the deployment sets nothing else. */
@@ -48,6 +50,7 @@ function policyOf(settings: BreakerSettings): BreakerPolicy {
     maxOpenMs: Math.max(settings.open, settings.max_open),
     halfOpenSuccesses: settings.half_open_successes,
     readiness: settings.readiness ?? null,
+    scopes: settings.scopes ?? [],
   };
 }
 

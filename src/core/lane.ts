@@ -9,16 +9,6 @@ export const HELD_LANE = "~held";
 const CALLBACK_PREFIX = ">";
 const RETRY_PREFIX = "<";
 
-/** The lane of callback deliveries to a URL's origin. */
-export function callbackLane(url: string): string {
-  return deliveryLane(targetOfUrl(url));
-}
-
-/** The target key of a URL that no task names one for: its origin. A URL that is none is a key of its own. */
-export function targetOfUrl(url: string): string {
-  return URL.canParse(url) ? new URL(url).origin : url;
-}
-
 /** The lane of callback deliveries to a target. */
 export function deliveryLane(target: string): string {
   return CALLBACK_PREFIX + target;

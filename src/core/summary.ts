@@ -1,6 +1,6 @@
 import type { WaitingOn } from "../schema/task.ts";
 import type { Breaker } from "./breaker.ts";
-import { targetOfUrl } from "./lane.ts";
+import { targetOfUrl } from "./scope.ts";
 import type { Attempt, Task } from "./task.ts";
 import { attemptsInRound } from "./task.ts";
 import type { ShutGate } from "./waiting.ts";
@@ -123,7 +123,7 @@ function heldUntil(task: Task): string {
 /** What is in the way of the poll that a held task waits for. */
 function heldBack({ until }: Task, gate: ShutGate | null, now: number): string {
   if (until === null || until === "signal" || gate === null || !isShut(gate.why)) return "";
-  const because = shutBy(gate.why, targetOfUrl(until.probe.url), gate, now);
+  const because = shutBy(gate.why, targetOfUrl(until.probe.url, []), gate, now);
   return ` Its poll is held back: ${because.charAt(0).toLowerCase()}${because.slice(1)}.`;
 }
 

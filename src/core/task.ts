@@ -120,7 +120,7 @@ export interface Callback {
 export interface Task {
   id: string;
   state: TaskState;
-  /** The target key: the URL's origin, or `key:<queue>/<name>`. */
+  /** The target key: the URL's origin, a part of it, or `key:<queue>/<name>`. */
   target: string;
   /** In whose line the next call (or, when final, the next callback delivery) waits; null: nothing waits. */
   lane: string | null;

@@ -27,6 +27,19 @@ const Share = z.number().gt(0).max(1);
 export const Readiness = Probe.pick({ url: true, timeout: true });
 export type Readiness = z.infer<typeof Readiness>;
 
+/** The most paths that a queue names as targets of their own. */
+export const MAX_SCOPES = 20;
+const MAX_SCOPE_PATTERN_LENGTH = 200;
+/** As the URL parser leaves a path: what it would encode or resolve could never be found in one. */
+const SCOPE = /^(?:\/(?!\.{1,2}(?:\/|$))(?:\*|[\w.~!$&'()+,;=:@%|^-]+))+$/;
+
+/** A path whose calls have a target of their own: `/v2/payments`, or `/hooks/*` for one of each customer. */
+export const Scope = z
+  .string()
+  .max(MAX_SCOPE_PATTERN_LENGTH)
+  .regex(SCOPE, 'expected a path such as "/v2/payments" or "/hooks/*", where * is one whole segment')
+  .meta({ examples: ["/hooks/*"] });
+
 /** The breaker settings of a queue: when calls to a target stop, for how long, and what lets them go on. */
 export const BreakerSettings = z.strictObject({
   enabled: z.boolean().default(true),
@@ -59,6 +72,10 @@ export const BreakerSettings = z.strictObject({
     .meta({ description: "Where `open` is longer, `open` counts" }),
   half_open_successes: z.int().min(1).max(100).default(3),
   readiness: Readiness.optional().meta({ description: "Probed in place of a task" }),
+  scopes: z.array(Scope).max(MAX_SCOPES).optional().meta({
+    description:
+      "Paths that are targets of their own, apart from their origin: with `/hooks/*` one for each customer",
+  }),
 });
 export type BreakerSettings = z.infer<typeof BreakerSettings>;
 /** What a caller may write: everything can be left out. */

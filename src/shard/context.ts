@@ -1,5 +1,5 @@
 import { type EffectiveCallback, effectiveCallback } from "../core/callback-settings.ts";
-import { callbackLane, HELD_LANE, isCallbackLane, targetOfLane } from "../core/lane.ts";
+import { deliveryLane, HELD_LANE, isCallbackLane, targetOfLane } from "../core/lane.ts";
 import type { Grant, QueueConfig } from "../core/messages.ts";
 import { type Policy, resolveCallbackPolicy, resolvePolicy } from "../core/policy.ts";
 import { shareOf } from "../core/queue-shards.ts";
@@ -17,6 +17,7 @@ import { PollRows } from "./poll-rows.ts";
 import type { ShardPorts } from "./ports.ts";
 import { QueueRate } from "./queue-rate.ts";
 import { Rows, type TaskKey } from "./rows.ts";
+import { ScopedTargets } from "./scoped-targets.ts";
 import { Spares } from "./spares.ts";
 import { Targets } from "./targets.ts";
 import { TaskCounts } from "./task-counts.ts";
@@ -38,6 +39,7 @@ export class ShardContext {
   readonly pollLanes = new Lanes();
   readonly laneTurns = new LaneTurns();
   readonly targets: Targets;
+  readonly scoped: ScopedTargets;
   readonly rate: QueueRate;
   readonly counts: TaskCounts;
   readonly spares: Spares;
@@ -78,6 +80,7 @@ export class ShardContext {
     this.random = world.random;
     this.evidenceFloorMs = world.evidenceFloorMs;
     this.targets = new Targets(this);
+    this.scoped = new ScopedTargets(this);
     this.rate = new QueueRate(this);
     this.spares = new Spares(this);
   }
@@ -161,7 +164,7 @@ export class ShardContext {
       callbackFor: (state) => {
         const callback = this.callbackOf(task);
         if (callback === null || !callback.on.includes(state)) return null;
-        return { url: callback.url, lane: callbackLane(callback.url) };
+        return { url: callback.url, lane: deliveryLane(this.scoped.targetOfUrl(callback.url)) };
       },
     };
   }
@@ -222,7 +225,10 @@ export class ShardContext {
 
   /** Something waits in these lanes, by what the rows say. */
   noteLanes(): void {
-    for (const lane of this.laneRows.lanes()) this.lanes.note(lane, 0);
+    for (const lane of this.laneRows.lanes()) {
+      this.lanes.note(lane, 0);
+      this.scoped.note(targetOfLane(lane));
+    }
     for (const lane of this.polls.lanes()) this.pollLanes.note(lane, 0);
   }
 

@@ -1,7 +1,7 @@
 import type { Breaker, BreakerAudit } from "../core/breaker.ts";
 import { DEFAULT_CALLBACK_TIMEOUT_MS } from "../core/callback-settings.ts";
 import { makeTaskId } from "../core/id.ts";
-import { callbackLane, isCallbackLane, targetOfLane } from "../core/lane.ts";
+import { deliveryLane, isCallbackLane, targetOfLane } from "../core/lane.ts";
 import type { NewTask } from "../core/messages.ts";
 import { taskFrom } from "../core/new-task.ts";
 import { eventRoundId } from "../core/row-id.ts";
@@ -98,13 +98,13 @@ function announce(ctx: ShardContext, tx: Tx, type: OperatorEvent, data: Record<s
   const { url } = settings.events;
   const id = makeTaskId({ createdAt: now, shard: ctx.index, queueRef: ref }, ctx.random);
   const body = { type, timestamp: new Date(now).toISOString(), data: { queue: name, ...data } };
-  const row = eventRow(taskFrom(carrierOf(id, url, JSON.stringify(body)), 1, now), url, now);
+  const lane = deliveryLane(ctx.scoped.targetOfUrl(url));
+  const row = eventRow(taskFrom(carrierOf(id, url, JSON.stringify(body)), 1, now), url, lane, now);
   ctx.rows.insert(row, null);
   tx.after(() => ctx.noteChange(row, null));
 }
 
-function eventRow(task: Task, url: string, now: number): Task {
-  const lane = callbackLane(url);
+function eventRow(task: Task, url: string, lane: string, now: number): Task {
   return {
     ...task,
     id: eventRoundId(task.id),

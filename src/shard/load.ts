@@ -1,4 +1,4 @@
-import { targetOfLane, targetOfUrl } from "../core/lane.ts";
+import { targetOfLane } from "../core/lane.ts";
 import type { QueueConfig } from "../core/messages.ts";
 import type { SqlValue } from "../core/sql-port.ts";
 import type { ShardContext } from "./context.ts";
@@ -18,7 +18,7 @@ export function loadShard(ctx: ShardContext): void {
   ctx.closed = row.closed === 1;
   ctx.stalledToldAt = Number(row.stalled_told_at ?? 0);
   ctx.pruneAt = ctx.storedPruneAt = row.prune_at as number | null;
-  ctx.polls.adopt(ctx.now(), targetOfUrl);
+  ctx.polls.adopt(ctx.now(), (url) => ctx.scoped.targetOfUrl(url));
   ctx.noteLanes();
   for (const lane of ctx.lanes.unknown()) ctx.laneTurns.startAnywhere(lane, ctx.random);
   loadFlights(ctx);

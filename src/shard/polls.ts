@@ -1,4 +1,3 @@
-import { targetOfUrl } from "../core/lane.ts";
 import type { Grant, SettleAnswer, SettleMessage } from "../core/messages.ts";
 import { isRipe, pollWaitMs, streaksAfter, withoutRipe } from "../core/poll.ts";
 import type { Task } from "../core/task.ts";
@@ -16,7 +15,7 @@ const FREE_SLICE = 500;
 export function watchProbe(ctx: ShardContext, tx: Tx, task: Task): void {
   if (task.until === null || task.until === "signal") return;
   const { probe } = task.until;
-  const lane = targetOfUrl(probe.url);
+  const lane = ctx.scoped.targetOfUrl(probe.url);
   const dueAt = ctx.now() + probe.period;
   ctx.polls.want(probe, lane, dueAt);
   tx.after(() => ctx.pollLanes.note(lane, dueAt));

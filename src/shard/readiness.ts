@@ -1,4 +1,5 @@
 import type { SettleAnswer, SettleMessage } from "../core/messages.ts";
+import { targetOfUrl } from "../core/scope.ts";
 import type { Readiness } from "../schema/breaker.ts";
 import type { Claimed, EachRow } from "./claim.ts";
 import type { ShardContext } from "./context.ts";
@@ -11,12 +12,12 @@ const PREFIX = "readiness ";
 
 /**
  * What is asked in place of a task while a target is half open; null: a task is its probe. A readiness URL speaks
- * for its own origin, and for targets with a name of their own, but not for the receivers of callbacks.
+ * for the target that it is part of itself, and for targets with a name of their own, but not for the receivers of callbacks.
  */
 export function readinessOf(ctx: ShardContext, key: string): Readiness | null {
-  const { readiness } = ctx.targets.policy;
+  const { readiness, scopes } = ctx.targets.policy;
   if (readiness === null) return null;
-  return key.startsWith("key:") || new URL(readiness.url).origin === key ? readiness : null;
+  return key.startsWith("key:") || targetOfUrl(readiness.url, scopes) === key ? readiness : null;
 }
 
 /** Makes the call to the readiness URL under the target's probe lease. No attempt is used. */

@@ -32,7 +32,7 @@ export function submitAll(ctx: ShardContext, tx: Tx, requests: readonly NewTask[
   const results: SubmitResult[] = [];
   for (const index of slotOrder(requests)) {
     const request = requests[index];
-    if (request !== undefined) results[index] = submitOne(ctx, tx, request, batch);
+    if (request !== undefined) results[index] = submitOne(ctx, tx, ctx.scoped.routed(request), batch);
   }
   return results;
 }

@@ -100,6 +100,14 @@ export class Targets {
     return target;
   }
 
+  /** False where nothing is known of the target that a later call to it would go by. */
+  isInUse(key: string, since: number): boolean {
+    const known = this.#byKey.get(key);
+    if (known === undefined) return this.#kept.has(key);
+    const { local, heldUntil, usedAt } = known;
+    return local.breaker.state !== "closed" || heldUntil > this.#ctx.now() || usedAt > since;
+  }
+
   /** The probe lease that a row's call was under way for when the object stopped; null: none. */
   keptProbe(key: string, id: string): number | null {
     const kept = this.#kept.get(key);

@@ -24,7 +24,7 @@ describe("changesSharedBreakers", () => {
     const fields = others.flatMap((other) => Object.keys(other)).sort();
     expect(fields).toEqual(
       Object.keys(BreakerSettings.shape)
-        .filter((field) => field !== "enabled" && field !== "share")
+        .filter((field) => !["enabled", "share", "scopes"].includes(field))
         .sort(),
     );
     for (const other of others) {

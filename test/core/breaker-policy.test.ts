@@ -24,8 +24,10 @@ describe("breakerPolicy", () => {
       max_open: "2s",
       half_open_successes: 4,
       readiness,
+      scopes: ["/hooks/*"],
     });
     expect(breakerPolicy(settings)).toEqual({
+      scopes: ["/hooks/*"],
       enabled: false,
       share: "queue",
       failureRate: 0.1,

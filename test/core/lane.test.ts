@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import {
-  callbackLane,
   deliveryLane,
   HELD_LANE,
   isCallbackLane,
@@ -11,27 +10,9 @@ import {
 
 const TARGETS = ["https://me.example.com", "http://127.0.0.1:8080", "key:payments/stripe"];
 
-describe("callbackLane", () => {
-  test("is one for all callbacks to an origin", () => {
-    const lanes = ["https://me.example.com/a?b=1", "https://ME.example.com:443/c"].map(callbackLane);
-
-    expect(new Set(lanes)).toEqual(new Set([">https://me.example.com"]));
-  });
-
-  test("is another for another port or scheme", () => {
-    const urls = ["https://me.example.com", "https://me.example.com:8443", "http://me.example.com"];
-
-    expect(new Set(urls.map(callbackLane)).size).toBe(3);
-  });
-
-  test("gives a URL that is none a lane of its own", () => {
-    expect(callbackLane("not a url")).toBe(">not a url");
-  });
-});
-
 describe("isCallbackLane", () => {
-  test.each(["https://me.example.com/hook", "not a url"])("knows the lane of callbacks to %s", (url) => {
-    expect(isCallbackLane(callbackLane(url))).toBe(true);
+  test.each([...TARGETS, "not a url"])("knows the lane of callbacks to %s", (target) => {
+    expect(isCallbackLane(deliveryLane(target))).toBe(true);
   });
 
   test.each([HELD_LANE, ...TARGETS, ...TARGETS.map(retryLane)])("is not fooled by %s", (lane) => {
@@ -60,6 +41,6 @@ describe("targetOfLane", () => {
   });
 
   test("of a receiver of callbacks is its origin, as of tasks for it", () => {
-    expect(targetOfLane(callbackLane("https://me.example.com/hook"))).toBe("https://me.example.com");
+    expect(targetOfLane(deliveryLane("https://me.example.com"))).toBe("https://me.example.com");
   });
 });

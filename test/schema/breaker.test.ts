@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { BreakerList, BreakerOperation, BreakerSettings } from "../../src/schema/breaker.ts";
+import { BreakerList, BreakerOperation, BreakerSettings, Scope } from "../../src/schema/breaker.ts";
 
 const issueOf = (input: unknown) => BreakerSettings.safeParse(input).error?.issues[0]?.path.join(".");
 
@@ -80,5 +80,29 @@ describe("BreakerList", () => {
     };
     expect(BreakerList.parse({ breakers: [view] })).toEqual({ breakers: [view] });
     expect(BreakerList.safeParse({ breakers: [{ ...view, state: "ajar" }] }).success).toBe(false);
+  });
+});
+
+describe("Scope", () => {
+  test.each(["/hooks/*", "/v2/payments", "/*/hooks", "/a%20b", "/a.b/..c"])("takes %j", (scope) => {
+    expect(Scope.safeParse(scope).success).toBe(true);
+  });
+
+  test.each([
+    "",
+    "/",
+    "hooks",
+    "/hooks/",
+    "/a*",
+    "/**",
+    "/a//b",
+    "/./a",
+    "/a/..",
+    "/a b",
+    "/a?b",
+    "/a#b",
+    "/ä",
+  ])("takes no %j", (scope) => {
+    expect(Scope.safeParse(scope).success).toBe(false);
   });
 });

@@ -219,7 +219,9 @@ describe("GET /v1/breakers/{key}", () => {
   test.each<[string, string, number, string]>([
     ["one that nobody has told of", pathOf("https://nobody.example.com"), 404, "breaker_not_found"],
     ["a text that is no key", pathOf("example"), 400, "invalid_request"],
-    ["a URL that is more than an origin", pathOf("https://a.example.com/x"), 400, "invalid_request"],
+    ["a URL with a query", pathOf("https://a.example.com/x?y=1"), 400, "invalid_request"],
+    ["a path that ends in a slash", pathOf("https://a.example.com/x/"), 400, "invalid_request"],
+    ["a path that nobody has told of", pathOf("https://a.example.com/x"), 404, "breaker_not_found"],
     ["a refused address", pathOf("http://10.0.0.1"), 400, "invalid_request"],
     ["a key without a name", pathOf("key:default/"), 400, "invalid_request"],
     ["a key of no queue", pathOf("key:none/x"), 404, "queue_not_found"],

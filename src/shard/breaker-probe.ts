@@ -126,7 +126,7 @@ function goingLanes(ctx: ShardContext, key: string): string[] {
 function candidateOf(ctx: ShardContext, lane: string, row: SqlRow): Candidate {
   const base = { id: String(row.id), lane, row, dueAt: Number(row.due_at) };
   try {
-    const task = ctx.rows.toTask(row);
+    const task = ctx.rows.toTaskWithoutBodies(row);
     const delivers = isFinal(task.state);
     const attemptsUsed = delivers ? (task.callback?.attempt ?? 0) : attemptsInRound(task);
     const policy = delivers ? ctx.deliveryPolicyOf(task) : ctx.policyOf(task);

@@ -13,7 +13,8 @@ export function buryPoisoned(ctx: ShardContext, error: unknown): boolean {
   const { id } = error;
   const before = ctx.rows.stateOf(id);
   ctx.rows.bury(id, now);
-  if (before !== null && !isFinal(before) && isTaskRow(id)) wantCallback(ctx, ctx.rows.read(id));
+  if (before !== null && !isFinal(before) && isTaskRow(id))
+    wantCallback(ctx, ctx.rows.readWithoutRequest(id));
   ctx.flights.remove(id);
   ctx.counts.forget();
   if (ctx.config !== null) ctx.notePrune(now + ctx.retentionOf("failed"));

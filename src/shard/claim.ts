@@ -4,6 +4,7 @@ import type { Grant } from "../core/messages.ts";
 import type { SqlRow } from "../core/sql-port.ts";
 import { isFinal, type Task } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
+import { weightOf } from "../core/weight.ts";
 import { claimBreakerProbes } from "./breaker-probe.ts";
 import type { ShardContext } from "./context.ts";
 import type { Flight } from "./flights.ts";
@@ -15,6 +16,8 @@ import type { Tx } from "./group-commit.ts";
 const EXPIRE_SLICE = 500;
 /** Lanes that one pass looks into, at most. */
 const LANES_A_PASS = 1_000;
+/** Rows that are read at once: some are large, though what is large in them is kept apart. */
+const ROWS_A_LOOK = 64;
 const ABOVE_ALL_PRIORITIES = 10;
 /** A row whose work threw is tried again after this long, so that it neither spins nor stands in others' way. */
 export const FAILED_ROW_MS = 5_000;
@@ -106,18 +109,21 @@ interface Look {
   claimed: Claimed[];
   /** When the first row that is left is due; null: none is known. */
   nextDueAt: number | null;
+  /** A row was too heavy to go beside what is in flight: the lane waits. */
+  tooHeavy: boolean;
 }
 
 /** Takes up to `count` due rows of a lane, and learns when its next one is due. */
 function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: EachRow): Claimed[] {
   const now = ctx.now();
-  const look: Look = { lane, claimed: [], nextDueAt: null };
+  const look: Look = { lane, claimed: [], nextDueAt: null, tooHeavy: false };
   // Held tasks are not called: all that are due end at once.
   const aged = lane === HELD_LANE ? 0 : ctx.laneTurns.agedAmong(lane, count);
   claimByPriority(ctx, look, count - aged, eachRow);
   const byPriority = look.claimed.length;
   if (aged > 0 && look.nextDueAt !== null && look.nextDueAt <= now) claimByAge(ctx, look, aged, eachRow);
   ctx.lanes.looked(lane, look.nextDueAt, now);
+  if (look.tooHeavy) ctx.lanes.park(lane, null);
   if (look.nextDueAt === null || look.nextDueAt > now) ctx.laneTurns.forget(lane);
   else ctx.laneTurns.granted(lane, look.claimed.length, look.claimed.length - byPriority);
   return look.claimed;
@@ -128,7 +134,8 @@ function claimByPriority(ctx: ShardContext, look: Look, count: number, eachRow: 
   let left = count;
   let below = ABOVE_ALL_PRIORITIES;
   for (;;) {
-    const rows = left > 0 ? ctx.laneRows.due(lane, below, ctx.now(), left) : [];
+    const most = look.tooHeavy ? 0 : Math.min(left, ROWS_A_LOOK);
+    const rows = most > 0 ? ctx.laneRows.due(lane, below, ctx.now(), most) : [];
     // Before rows are taken, since those leave the lane.
     const next = ctx.laneRows.waitingAfter(lane, below, rows.length);
     claimRows(ctx, look, rows, eachRow);
@@ -136,12 +143,13 @@ function claimByPriority(ctx: ShardContext, look: Look, count: number, eachRow: 
     const priority = next?.priority ?? rows[0]?.priority;
     if (priority === undefined) return;
     left -= rows.length;
-    below = Number(priority);
+    // There may be more of the same priority.
+    if (rows.length < ROWS_A_LOOK || left === 0) below = Number(priority);
   }
 }
 
 function claimByAge(ctx: ShardContext, look: Look, count: number, eachRow: EachRow): void {
-  for (let left = count; left > 0; left--) {
+  for (let left = count; left > 0 && !look.tooHeavy; left--) {
     const row = ctx.laneRows.oldestDue(look.lane, ctx.now());
     if (row === null) break;
     claimRows(ctx, look, [row], eachRow);
@@ -151,8 +159,16 @@ function claimByAge(ctx: ShardContext, look: Look, count: number, eachRow: EachR
 
 function claimRows(ctx: ShardContext, look: Look, rows: readonly SqlRow[], eachRow: EachRow): void {
   for (const row of rows) {
+    if (!isOver(ctx, row) && !ctx.weights.mayClaim(look.lane, weightOf(ctx.rows.bytesOf(row)))) {
+      look.tooHeavy = true;
+      noteDue(look, Number(row.due_at));
+      return;
+    }
     const one = claimRow(ctx, row, eachRow);
-    if (one !== null && one !== "failed") look.claimed.push(one);
+    if (one !== null && one !== "failed") {
+      look.claimed.push(one);
+      ctx.weights.claimed(one.flight.weight);
+    }
     const againAt = ctx.now() + FAILED_ROW_MS;
     if (one === "failed" && ctx.rows.putOff(String(row.id), look.lane, againAt)) noteDue(look, againAt);
   }
@@ -165,10 +181,19 @@ function noteDue(look: Look, dueAt: number): void {
 /** Admits one row as what it waits for; null where it was ended instead. */
 export function claimRow(ctx: ShardContext, row: SqlRow, eachRow: EachRow): Claimed | null | "failed" {
   return eachRow(String(row.id), (tx) => {
-    const task = ctx.rows.toTask(row);
+    // Only the call itself needs its body.
+    const task =
+      isFinal(row.state as Task["state"]) || isOver(ctx, row)
+        ? ctx.rows.toTaskWithoutRequest(row)
+        : ctx.rows.toTask(row);
     const admitted = isFinal(task.state) ? claimDelivery(ctx, tx, task) : claimAttempt(ctx, tx, task);
     return admitted && { grant: admitted.grant, flight: admitted.flight };
   });
+}
+
+/** True for a waiting task that ends instead of being called. */
+function isOver(ctx: ShardContext, row: SqlRow): boolean {
+  return !isFinal(row.state as Task["state"]) && Number(row.expires_at) <= ctx.now();
 }
 
 function claimAttempt(ctx: ShardContext, tx: Tx, task: Task): Admission | null {

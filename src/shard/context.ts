@@ -21,6 +21,7 @@ import { ScopedTargets } from "./scoped-targets.ts";
 import { Spares } from "./spares.ts";
 import { Targets } from "./targets.ts";
 import { TaskCounts } from "./task-counts.ts";
+import { Weights } from "./weights.ts";
 
 /** How much longer than the timeout a lease runs: the time to start, to settle, and to repeat the settle. */
 export const LEASE_MARGIN_MS = 10_000;
@@ -43,6 +44,7 @@ export class ShardContext {
   readonly rate: QueueRate;
   readonly counts: TaskCounts;
   readonly spares: Spares;
+  readonly weights: Weights;
   readonly now: () => number;
   readonly random: () => number;
   /** The shortest timeout that is evidence for other queues. */
@@ -83,6 +85,7 @@ export class ShardContext {
     this.scoped = new ScopedTargets(this);
     this.rate = new QueueRate(this);
     this.spares = new Spares(this);
+    this.weights = new Weights(this);
   }
 
   /** The queue's settings. Throws where the shard was never told any: no task can be in it then. */
@@ -120,12 +123,17 @@ export class ShardContext {
     const lanes: { lane: string; gate: Gate }[] = [];
     for (const lane of this.lanes.ready(this.now())) {
       if (lanes.length === limit) break;
-      if (lane === HELD_LANE || (this.queue.paused && !isCallbackLane(lane))) continue;
+      if (!this.goes(lane)) continue;
       const gate = gateOf(this, lane);
       if (gate.room > 0) lanes.push({ lane, gate });
       else if (gate.parks) this.park(this.lanes, lane, gate);
     }
     return lanes;
+  }
+
+  /** True for a lane whose rows are called, as far as the queue is concerned. */
+  goes(lane: string): boolean {
+    return lane !== HELD_LANE && (!this.queue.paused || isCallbackLane(lane));
   }
 
   /** True where a task or a poll may be due now. */

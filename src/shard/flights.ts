@@ -18,6 +18,8 @@ export interface Flight {
   probe: number | null;
   /** Its row of `flights`; null: found again by the watermark. */
   seq: number | null;
+  /** What it weighs, of the bytes that a shard may have in flight (src/core/weight.ts). */
+  weight: number;
   /** The task as its row has it, so that a settle need not read it; absent: to be read. */
   task?: Task;
 }
@@ -33,6 +35,7 @@ export class Flights {
   readonly #retries = new Map<string, number>();
   readonly #probes = new Map<string, number>();
   #allProbes = 0;
+  #weight = 0;
   readonly #perRunner = new Map<number, number>();
   /** Ids still in flight of each `flights` row. */
   readonly #perSeq = new Map<number, number>();
@@ -46,6 +49,11 @@ export class Flights {
 
   get size(): number {
     return this.#byId.size;
+  }
+
+  /** What all of them weigh. */
+  get weight(): number {
+    return this.#weight;
   }
 
   get(id: string): Flight | undefined {
@@ -167,6 +175,7 @@ export class Flights {
 
   #count(flight: Flight, by: 1 | -1): void {
     add(this.#perLane, flight.lane, by);
+    this.#weight += by * flight.weight;
     if (flight.retry) add(this.#retries, flight.lane, by);
     if (flight.kind === "probe") {
       add(this.#probes, flight.lane, by);
@@ -190,9 +199,9 @@ export class Flights {
   }
 }
 
-/** Keeps a task with its flight, unless its body is too large to hold many of in memory. */
+/** Keeps a task with its flight, unless its bodies are too large to hold many of in memory. */
 export function keepTask(flight: Flight, task: Task): Flight {
-  if (isApart(task.call.body)) delete flight.task;
+  if (isApart(task.call.body) || isApart(task.response?.body ?? null)) delete flight.task;
   else flight.task = task;
   return flight;
 }

@@ -27,6 +27,8 @@ function shutGate(ctx: ShardContext, task: Task): ShardSituation["gate"] | null 
     const { breaker } = ctx.targets.get(targetOfLane(lane)).local;
     return { why, until, breaker: why === "breaker" ? breaker : null, isAsked: why === "rate" };
   }
+  if (task.state !== "held" && ctx.weights.waits(lane))
+    return { why: "concurrency", until: null, breaker: null, isAsked: false };
   const nextAt = ctx.rate.nextAt();
   return nextAt > now ? { why: "rate", until: nextAt, breaker: null, isAsked: false } : null;
 }

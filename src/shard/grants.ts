@@ -6,6 +6,7 @@ import type { CallRequest, Grant } from "../core/messages.ts";
 import { isEventId, ownerId } from "../core/row-id.ts";
 import { attemptsInRound, type Task } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
+import { weightOf } from "../core/weight.ts";
 import { LEASE_MARGIN_MS, type ShardContext } from "./context.ts";
 import { type Flight, keepTask } from "./flights.ts";
 
@@ -63,6 +64,7 @@ export function probeAdmission(
       probe: null,
       runner: null,
       seq: null,
+      weight: 0,
     },
   };
 }
@@ -107,6 +109,7 @@ function admission(ctx: ShardContext, task: Task, kind: "attempt" | "callback", 
     probe: null,
     runner: null,
     seq: null,
+    weight: weightOf(grant.request.body?.length ?? 0),
   };
   return { task, grant, flight: keepTask(flight, task) };
 }

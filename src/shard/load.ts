@@ -10,13 +10,14 @@ import { completed } from "./settings.ts";
  */
 export function loadShard(ctx: ShardContext): void {
   const row = ctx.sql
-    .exec("SELECT config, watermark, closed, prune_at, stalled_told_at FROM shard WHERE id = 1")
+    .exec("SELECT config, watermark, closed, prune_at, stalled_told_at, heavy FROM shard WHERE id = 1")
     .toArray()[0];
   if (row === undefined) throw new Error(`shard ${ctx.name} has no row of its own`);
   ctx.config = storedConfig(ctx, row.config);
   ctx.watermark = String(row.watermark);
   ctx.closed = row.closed === 1;
   ctx.stalledToldAt = Number(row.stalled_told_at ?? 0);
+  ctx.weights.found(row.heavy as number | null);
   ctx.pruneAt = ctx.storedPruneAt = row.prune_at as number | null;
   ctx.polls.adopt(ctx.now(), (url) => ctx.scoped.targetOfUrl(url));
   ctx.noteLanes();
@@ -62,6 +63,7 @@ function loadFlight(ctx: ShardContext, id: string, seq: number | null): boolean 
   const lease = ctx.rows.leaseOf(id);
   if (lease === null) return false;
   const probe = ctx.targets.keptProbe(targetOfLane(lease.lane), id);
-  ctx.flights.add({ id, ...lease, probe, runner: null, seq });
+  // What it carries is with its runner: the object that had it in memory has ended.
+  ctx.flights.add({ id, ...lease, probe, runner: null, seq, weight: 0 });
   return true;
 }

@@ -13,7 +13,7 @@ export function operate(
   action: OperateAction,
   force: boolean,
 ): { ok: true; task: Task } | Refusal {
-  const task = isTaskRow(id) ? ctx.rows.read(id) : null;
+  const task = isTaskRow(id) ? ctx.rows.readWithoutRequest(id) : null;
   if (task === null) return { ok: false, code: "task_not_found", detail: `there is no task ${id}` };
   const result = transition(task, eventOf(ctx, task, action, force), ctx.transitionContext(task));
   if (!result.ok) return { ok: false, code: "invalid_state", detail: result.detail };

@@ -112,7 +112,7 @@ function forget(ctx: ShardContext, tx: Tx, url: string): void {
 
 function resumeTask(ctx: ShardContext, tx: Tx, id: string): void {
   try {
-    const task = ctx.rows.read(id);
+    const task = ctx.rows.readWithoutRequest(id);
     if (task === null) return;
     const result = transition(task, { type: "resume", trigger: "probe" }, ctx.transitionContext(task));
     if (result.ok) ctx.write(tx, result.task, task);

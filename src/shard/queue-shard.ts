@@ -3,6 +3,7 @@ import migration0001 from "../../migrations/shard/0001_init.sql";
 import migration0002 from "../../migrations/shard/0002_targets.sql";
 import migration0003 from "../../migrations/shard/0003_polls.sql";
 import migration0004 from "../../migrations/shard/0004_held_from.sql";
+import migration0005 from "../../migrations/shard/0005_heavy.sql";
 import { clock } from "../clock.ts";
 import type { BreakerAudit } from "../core/breaker.ts";
 import type {
@@ -30,6 +31,7 @@ const MIGRATIONS = [
   { name: "0002_targets", sql: migration0002 },
   { name: "0003_polls", sql: migration0003 },
   { name: "0004_held_from", sql: migration0004 },
+  { name: "0005_heavy", sql: migration0005 },
 ];
 
 /** The Durable Object of one shard: an adapter that builds a Shard on this object's storage and delegates. */

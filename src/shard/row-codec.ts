@@ -4,8 +4,8 @@ import type { Attempt, Callback, CallbackAttempt, KeptResponse, Task, TaskCall }
 /** Bodies above this many characters live in the `bodies` table, so that an attempt does not rewrite them. */
 export const INLINE_BODY_LENGTH = 4_096;
 
-/** Stands in a row for a body that is kept apart. */
-const APART = "\u0000apart";
+/** Stands in a row for a body that is kept apart, and in a task for one that was left there. */
+export const APART = "\u0000apart";
 
 /**
  * What most tasks have is left out of their JSON, and is this where it is absent: a row of more than 1,002 bytes takes
@@ -129,9 +129,9 @@ export function fixedColumns(task: Task): SqlValue[] {
   ];
 }
 
-/** True for a body that is kept apart from its row. */
+/** True for a body that is kept apart from its row: a long one, and the text that stands for such a one. */
 export function isApart(body: string | null): body is string {
-  return body !== null && body.length > INLINE_BODY_LENGTH;
+  return body !== null && (body.length > INLINE_BODY_LENGTH || body === APART);
 }
 
 /** The key of the probe that a held task waits for: tasks with the same probe share it. */

@@ -1,10 +1,10 @@
 import type { Grant } from "../core/messages.ts";
-import { isTaskRow, keptRoundId, ownerId } from "../core/row-id.ts";
+import { isEventId, isTaskRow, keptRoundId, ownerId } from "../core/row-id.ts";
 import type { SqlPort, SqlRow, SqlValue } from "../core/sql-port.ts";
-import type { Task } from "../core/task.ts";
+import { isFinal, type Task } from "../core/task.ts";
 import type { TaskState } from "../schema/task.ts";
 import type { Flight } from "./flights.ts";
-import { changingColumns, fixedColumns, isApart, recordColumns, rowToTask } from "./row-codec.ts";
+import { APART, changingColumns, fixedColumns, isApart, recordColumns, rowToTask } from "./row-codec.ts";
 import type { Spare } from "./spares.ts";
 
 const CHANGING = [
@@ -33,6 +33,8 @@ const INSERT_OVER = `UPDATE OR IGNORE tasks SET ${assigned(INSERTED)}
   WHERE id = ? AND state = ? AND finalized_at = ? AND lane IS NULL AND lease_until IS NULL`;
 const UPDATE = `UPDATE tasks SET ${assigned(CHANGING)} WHERE id = ?`;
 const UPDATE_ALL = `UPDATE tasks SET ${assigned([...CHANGING, ...RECORD])} WHERE id = ?`;
+/** How APART stands in a row's JSON. */
+const APART_IN_JSON = JSON.stringify(APART);
 const END = "id, state, finalized_at, lane, lease_until";
 const OLDEST = "FROM tasks WHERE id > ? AND id < ? ORDER BY id LIMIT ?";
 const NO_CALL = `'{"url":"","method":"","headers":{},"body":null,"bodyEncoding":"utf8","timeoutMs":null,"maxRedirects":0,"retry":null,"labels":[],"metadata":{},"idempotencyKey":null,"traceparent":null}'`;
@@ -98,11 +100,20 @@ export class Rows {
     return row === undefined ? null : this.toTask(row);
   }
 
-  /** The row that a grant is about: the task's own, or that of an ended round whose callback is on its way. */
+  /** As `read`, without the body of its request: `toTaskWithoutRequest`. */
+  readWithoutRequest(id: string): Task | null {
+    const row = this.#sql.exec("SELECT * FROM tasks WHERE id = ?", id).toArray()[0];
+    return row === undefined ? null : this.toTaskWithoutRequest(row);
+  }
+
+  /**
+   * The row that a grant is about: the task's own, or that of an ended round whose callback is on its way; without the
+   * body of its request.
+   */
   ofGrant({ kind, id, round }: Pick<Grant, "kind" | "id" | "round">): Task | null {
-    const task = this.read(id);
+    const task = this.readWithoutRequest(id);
     if (task === null || kind !== "callback" || task.round === round) return task;
-    return this.read(keptRoundId(id, round));
+    return this.readWithoutRequest(keptRoundId(id, round));
   }
 
   /** The state of a row, even of one that is poisoned; null where there is none. */
@@ -221,9 +232,41 @@ export class Rows {
 
   /** A row as a Task, with the bodies that are kept apart. Throws where the row is poisoned. */
   toTask(row: SqlRow): Task {
+    return this.#toTask(row, []);
+  }
+
+  /**
+   * As `toTask`, without the body of the task's request where that is kept apart: APART stands for it. For all that
+   * does not make that call; an update leaves such a body as it is. A row whose request is a message has it all the same.
+   */
+  toTaskWithoutRequest(row: SqlRow): Task {
+    return this.#toTask(row, isEventId(String(row.id)) ? [] : ["request"]);
+  }
+
+  /** As `toTask`, without any body that is kept apart. */
+  toTaskWithoutBodies(row: SqlRow): Task {
+    return this.#toTask(row, ["request", "response"]);
+  }
+
+  /** How many bytes the next call of a row would carry, or have carried with it: its bodies, and what is long in it. */
+  bytesOf(row: SqlRow): number {
+    const id = String(row.id);
+    const own = ["call", "history", "response", "callback"].reduce(
+      (sum, column) => sum + lengthOf(row[column]),
+      0,
+    );
+    const [part, owner] =
+      isFinal(row.state as TaskState) && !isEventId(id) ? ["response", id] : ["request", ownerId(id)];
+    const isElsewhere = String(row[part === "request" ? "call" : "response"]).includes(APART_IN_JSON);
+    return own + (isElsewhere ? this.#bytesOfBody(owner, part) : 0);
+  }
+
+  #toTask(row: SqlRow, without: readonly ("request" | "response")[]): Task {
     const id = String(row.id);
     try {
-      return rowToTask(row, (part) => this.#readBody(part === "request" ? ownerId(id) : id, part));
+      return rowToTask(row, (part) =>
+        without.includes(part) ? APART : this.#readBody(part === "request" ? ownerId(id) : id, part),
+      );
     } catch (cause) {
       throw new PoisonedRowError(id, { cause });
     }
@@ -247,10 +290,19 @@ export class Rows {
     this.#sql.exec("INSERT OR REPLACE INTO bodies (id, part, data) VALUES (?, ?, ?)", id, part, data);
   }
 
+  #bytesOfBody(id: string, part: string): number {
+    const query = "SELECT octet_length(data) AS bytes FROM bodies WHERE id = ? AND part = ?";
+    return Number(this.#sql.exec(query, id, part).toArray()[0]?.bytes ?? 0);
+  }
+
   #readBody(id: string, part: "request" | "response"): string | null {
     const row = this.#sql.exec("SELECT data FROM bodies WHERE id = ? AND part = ?", id, part).toArray()[0];
     return row === undefined ? null : String(row.data);
   }
+}
+
+function lengthOf(value: SqlValue | undefined): number {
+  return typeof value === "string" ? value.length : 0;
 }
 
 function insertedColumns(task: Task, key: TaskKey | null): SqlValue[] {

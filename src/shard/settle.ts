@@ -7,6 +7,7 @@ import type { CallResult, Grant, SettleAnswer, SettleMessage } from "../core/mes
 import { isTaskRow } from "../core/row-id.ts";
 import { attemptsInRound, type KeptResponse, type Task } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
+import { weightOf } from "../core/weight.ts";
 import type { ShardContext } from "./context.ts";
 import { announceGone } from "./events.ts";
 import { gateOf } from "./gate.ts";
@@ -43,7 +44,7 @@ export function settle(ctx: ShardContext, tx: Tx, message: SettleMessage): Settl
 
 /** A lease has lapsed unsettled: the call may or may not have arrived. */
 export function lapse(ctx: ShardContext, tx: Tx, id: string, lease: number): void {
-  const task = ctx.rows.read(id);
+  const task = ctx.rows.readWithoutRequest(id);
   if (task === null || task.leaseUntil === null || task.lease !== lease) {
     tx.after(() => ctx.flights.remove(id));
     return;
@@ -145,6 +146,7 @@ function handsOver(ctx: ShardContext, settled: Task, message: SettleMessage): bo
   const { lane } = settled.callback;
   if (ctx.flights.inLane(lane) >= ctx.mostOfOneLane && ctx.othersWait(lane)) return false;
   if (gateOf(ctx, lane).room === 0) return false;
+  if (!ctx.weights.mayGo(weightOf(settled.response?.body.length ?? 0))) return false;
   if (message.edgeElapsedMs === null) return true;
   return message.edgeElapsedMs + deliveryTimeout(ctx, settled) <= EDGE_BUDGET_MS;
 }

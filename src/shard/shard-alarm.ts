@@ -26,6 +26,7 @@ export class ShardAlarm {
   /** The alarm has gone off: it is armed no more. */
   wentOff(): void {
     this.#armedAt = null;
+    this.#ctx.weights.alarmed();
   }
 
   /** Arms the alarm for the next thing that can act, unless it is armed early enough. Throws what storage throws. */
@@ -65,6 +66,7 @@ function nextWake(ctx: ShardContext, sweepAt: number, syncAt: number | null): nu
     moreIsDue(ctx) || morePollsAreDue(ctx) ? now + 1 : null,
     ctx.freeSlots > 0 ? opensAt(ctx) : null,
     syncAt,
+    ctx.weights.wakeAt,
   ].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
 }

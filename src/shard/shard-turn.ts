@@ -92,13 +92,17 @@ export class ShardTurn {
   /** What is claimed and not assigned would be lost until a restart: where that fails, nothing is claimed. */
   #assignDue(takers: readonly Taker[]): Batch[] {
     const ctx = this.#ctx;
+    ctx.weights.begin();
     try {
-      return this.#ports.transaction(() => {
+      const batches = this.#ports.transaction(() => {
         const claimed = claimPolls(ctx, [], this.#eachRow, true);
         claimed.push(...claimDue(ctx, this.#eachRow, claimed));
         claimed.push(...claimPolls(ctx, claimed, this.#eachRow, false));
+        ctx.weights.mark();
         return assign(ctx, claimed, takers);
       });
+      ctx.weights.assigned();
+      return batches;
     } catch (error) {
       ctx.forgetClaims();
       throw error;

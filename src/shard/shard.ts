@@ -132,7 +132,7 @@ export class Shard implements ShardApi {
   async get(id: string, quiet = false): Promise<TaskAnswer> {
     if (!(await this.#hasSettings())) return notFound(id);
     return this.#read(quiet, () => {
-      const task = isTaskRow(id) ? this.ctx.rows.read(id) : null;
+      const task = isTaskRow(id) ? this.ctx.rows.readWithoutRequest(id) : null;
       return task === null ? notFound(id) : { ok: true, task: taskView(task, viewContext(this.ctx, task)) };
     });
   }
@@ -151,7 +151,7 @@ export class Shard implements ShardApi {
     if (!(await this.#hasSettings())) return { tasks: [], examinedTo: null };
     return this.#read(quiet, () => {
       const { rows, examinedTo } = listPage(this.ctx.sql, message);
-      const tasks = rows.map((row) => this.ctx.rows.toTask(row));
+      const tasks = rows.map((row) => this.ctx.rows.toTaskWithoutBodies(row));
       return { tasks: tasks.map((task) => taskSummary(task, viewContext(this.ctx, task))), examinedTo };
     });
   }

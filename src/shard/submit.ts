@@ -5,6 +5,7 @@ import { taskFrom } from "../core/new-task.ts";
 import type { Task } from "../core/task.ts";
 import { isFinal } from "../core/task.ts";
 import { waitingOn } from "../core/waiting.ts";
+import { weightOf } from "../core/weight.ts";
 import type { TaskAccepted } from "../schema/task.ts";
 import type { ShardContext } from "./context.ts";
 import { gateOf } from "./gate.ts";
@@ -19,6 +20,8 @@ const EDGE_TIMEOUT_MS = 20_000;
 /** What earlier tasks of a batch took, which memory learns only once the whole batch is written. */
 interface Batch {
   granted: number;
+  /** What its grants weigh. */
+  weight: number;
   grantedIn: Map<string, number>;
   waitsIn: Set<string>;
 }
@@ -28,7 +31,7 @@ interface Batch {
  * go to the higher priority first.
  */
 export function submitAll(ctx: ShardContext, tx: Tx, requests: readonly NewTask[]): SubmitResult[] {
-  const batch: Batch = { granted: 0, grantedIn: new Map(), waitsIn: new Set() };
+  const batch: Batch = { granted: 0, weight: 0, grantedIn: new Map(), waitsIn: new Set() };
   const results: SubmitResult[] = [];
   for (const index of slotOrder(requests)) {
     const request = requests[index];
@@ -89,6 +92,7 @@ function acceptRunning(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch
   const { task, grant, flight } = admitAttempt(ctx, newTask(ctx, request));
   if (!ctx.insert(tx, task, keyOf(request))) return null;
   batch.granted++;
+  batch.weight += flight.weight;
   batch.grantedIn.set(task.target, (batch.grantedIn.get(task.target) ?? 0) + 1);
   tx.after(() => {
     letGo(ctx, flight);
@@ -123,6 +127,7 @@ function mayGoNow(ctx: ShardContext, request: NewTask, batch: Batch): boolean {
   // A slot that was freed in this very group belongs to who has waited for one, which the turn finds out.
   if (ctx.slotsWereFull && ctx.othersWait(target)) return false;
   if (gateOf(ctx, target, { calls, retries: 0 }).room === 0) return false;
+  if (!ctx.weights.mayGo(weightOf(request.call.body?.length ?? 0), batch.weight)) return false;
   if (ctx.rate.room(batch.granted + 1) <= batch.granted) return false;
   // Below the watermark a restarted shard would not find this lease again.
   return request.id > ctx.watermark;

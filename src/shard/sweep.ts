@@ -64,7 +64,7 @@ function expireLane(ctx: ShardContext, lane: string, now: number, eachRow: EachR
   const ids = ctx.laneRows.expired(lane, now, SLICE);
   const ended = ids.filter((id) => {
     const done = eachRow(id, (tx) => {
-      const task = ctx.rows.read(id);
+      const task = ctx.rows.readWithoutRequest(id);
       if (task !== null) expireTask(ctx, tx, task);
       return task !== null;
     });

@@ -3,7 +3,7 @@ import { type Flight, Flights } from "../../src/shard/flights.ts";
 import { ShardWorld } from "../support/shard-world.ts";
 
 function flight(seq: number | null, lease: number): Flight {
-  const rest = { lane: "", leaseUntil: 1_000, runner: 0, retry: false, probe: null };
+  const rest = { lane: "", leaseUntil: 1_000, runner: 0, retry: false, probe: null, weight: 0 };
   return { id: "readiness key:own/x", kind: "probe", lease, seq, ...rest };
 }
 

@@ -227,6 +227,8 @@ describe("a shard in workerd", () => {
       { name: "0001_init", applied_at: START },
       { name: "0002_targets", applied_at: START },
       { name: "0003_polls", applied_at: START },
+      { name: "0004_held_from", applied_at: START },
+      { name: "0005_heavy", applied_at: START },
     ]);
     expect(await shard.view(id)).toMatchObject({ state: "running" });
   });

@@ -9,6 +9,7 @@ import { health } from "./health.ts";
 import { keys } from "./keys.ts";
 import { answerNoRoute, answerProblem, withRequestId } from "./problems.ts";
 import { queues } from "./queues.ts";
+import { rekey } from "./rekey.ts";
 import { tasks } from "./tasks.ts";
 
 /** The HTTP API with everything it serves: /v1, health, documentation, and the sandbox where it is on. */
@@ -21,6 +22,7 @@ export function createApp(): Hono<AppEnv> {
   app.use("/v1/*", authenticate);
   app.use("/sandbox/inbox", ...guardInbox);
   app.route("/", tasks);
+  app.route("/", rekey);
   app.route("/", queues);
   app.route("/", breakers);
   app.route("/", keys);

@@ -3,6 +3,7 @@ import { BreakerOperation } from "../schema/breaker.ts";
 import { KeyCreated, KeyList, KeyRequest, KeyView } from "../schema/key.ts";
 import { Problem } from "../schema/problem.ts";
 import { QueueList, QueueSettings, QueueView, RotatedSecret } from "../schema/queue.ts";
+import { RekeyRequest, RekeyResult, TaskRekey } from "../schema/rekey.ts";
 import { BatchRequest, TaskAccepted, TaskList, TaskSummary, TaskView } from "../schema/task.ts";
 import { BreakerList, ShownBreaker } from "./breaker-query.ts";
 import { SubmittedTask } from "./task-from-request.ts";
@@ -36,6 +37,8 @@ export const REQUEST_SCHEMAS = {
   QueueSettings,
   KeyRequest,
   BreakerOperation,
+  TaskRekey,
+  RekeyRequest,
 } satisfies Record<string, z.ZodType>;
 
 /** What answers carry, by the name the OpenAPI document gives it. */
@@ -43,6 +46,7 @@ export const RESPONSE_SCHEMAS = {
   TaskAccepted,
   BatchResults,
   Task: TaskView.extend({ metadata }),
+  RekeyResult,
   TaskList: TaskList.extend({ tasks: z.array(TaskSummary.extend({ metadata })) }),
   Queue: QueueView,
   QueuePut,

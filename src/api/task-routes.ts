@@ -111,4 +111,42 @@ export const TASK_ROUTES: readonly RouteDoc[] = [
     responses: [TASK_OPERATED],
     problems: ["task_not_found", "invalid_state"],
   },
+  {
+    method: "POST",
+    path: "/v1/tasks/{id}/rekey",
+    tag: "Tasks",
+    summary: "Give a task another breaker_key",
+    description:
+      "It stands in the line of its new target at once; one that is running goes by it from its next attempt on.",
+    scope: "operate",
+    request: {
+      schema: "TaskRekey",
+      types: [JSON_TYPE],
+      example: JSON.stringify({ breaker_key: "alice" }),
+    },
+    responses: [TASK_OPERATED],
+    problems: [...BODY_PROBLEMS, "task_not_found", "invalid_state"],
+  },
+  {
+    method: "POST",
+    path: "/v1/tasks/rekey",
+    tag: "Tasks",
+    summary: "Give many tasks another breaker_key",
+    description:
+      "Those of a queue that the filter lets through and that are not final. Some thousand are looked at with each " +
+      "request: repeat it with `next_cursor` as `cursor` until that is null. To repeat one changes nothing more.",
+    scope: "operate",
+    request: {
+      schema: "RekeyRequest",
+      types: [JSON_TYPE],
+      example: JSON.stringify({
+        queue: "webhooks",
+        target: "https://api.example.com",
+        label: "customer:alice",
+        breaker_key: "alice",
+      }),
+    },
+    responses: [{ status: 200, description: "What was done", schema: "RekeyResult" }],
+    problems: [...BODY_PROBLEMS, "queue_not_found", "invalid_cursor"],
+  },
 ];

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { RekeyRequestInput, RekeyResult } from "../schema/rekey.ts";
 import type {
   TaskAccepted,
   TaskList,
@@ -44,6 +45,9 @@ export interface WaitOptions extends CallOptions {
   /** The first interval, doubling up to 2 s; 100 ms when left out. */
   pollMs?: number;
 }
+
+/** What `rekey` has done: tasks that the filter let through, and those of them that had another target. */
+export type RekeyTotals = Pick<RekeyResult, "matched" | "changed">;
 
 /** Which tasks to list; `limit` is the size of a page, not of the list. */
 export type TaskFilter = Omit<z.input<typeof TaskQuery>, "limit" | "cursor"> & { limit?: number };
@@ -170,6 +174,31 @@ export class RedriveClient {
   /** Lets a held task go on. */
   resume(id: string, options: CallOptions = {}): Promise<TaskView> {
     return this.#operate(id, "resume", false, options);
+  }
+
+  /** Gives a task that is not final another `breaker_key`; null: back to the target that its URL belongs to. */
+  async setBreakerKey(id: string, breakerKey: string | null, options: CallOptions = {}): Promise<TaskView> {
+    const body = JSON.stringify({ breaker_key: breakerKey });
+    const path = `${taskPath(id)}/rekey`;
+    return (await this.#send({ method: "POST", path, body, repeatable: true, ...options })) as TaskView;
+  }
+
+  /**
+   * Gives those tasks of a queue another `breaker_key` that the filter lets through and that are not final, in as many
+   * calls as it takes. A call that fails leaves those before it done; all of it may be repeated.
+   */
+  async rekey(request: RekeyRequestInput, options: CallOptions = {}): Promise<RekeyTotals> {
+    const totals: RekeyTotals = { matched: 0, changed: 0 };
+    let cursor = request.cursor;
+    do {
+      const body = JSON.stringify({ ...request, cursor });
+      const call: Call = { method: "POST", path: "/v1/tasks/rekey", body, repeatable: true, ...options };
+      const answer = (await this.#send(call)) as RekeyResult;
+      totals.matched += answer.matched;
+      totals.changed += answer.changed;
+      cursor = answer.next_cursor ?? undefined;
+    } while (cursor !== undefined);
+    return totals;
   }
 
   async #operate(id: string, verb: string, repeatable: boolean, options: CallOptions): Promise<TaskView> {

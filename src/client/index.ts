@@ -2,6 +2,7 @@
 export type { CallbackPayload } from "../schema/callback.ts";
 export type { ErrorCode, Problem, ProblemIssue } from "../schema/problem.ts";
 export type { QueueSettingsInput, QueueView } from "../schema/queue.ts";
+export type { RekeyRequestInput } from "../schema/rekey.ts";
 export type {
   AttemptView,
   TaskAccepted,
@@ -11,7 +12,13 @@ export type {
   TaskView,
 } from "../schema/task.ts";
 export type { BatchResult } from "./batch.ts";
-export { RedriveClient, type RedriveClientOptions, type TaskFilter, type WaitOptions } from "./client.ts";
+export {
+  RedriveClient,
+  type RedriveClientOptions,
+  type RekeyTotals,
+  type TaskFilter,
+  type WaitOptions,
+} from "./client.ts";
 export { BatchError, CallbackVerificationError, RedriveError, WaitTimeoutError } from "./errors.ts";
 export type { Fetch } from "./http.ts";
 export type { CallOptions } from "./queues.ts";

@@ -163,6 +163,8 @@ export interface ListMessage {
   target: string | null;
   createdAfter: number | null;
   limit: number;
+  /** Only tasks that are not final. */
+  isOpen?: true;
 }
 
 /** Newest first. `examinedTo`: the shard stopped after this id though there is more; null: it reached the end. */
@@ -179,6 +181,26 @@ export interface ShardStats {
 }
 
 export type TaskAnswer = { ok: true; task: TaskView } | Refusal;
+/** Gives a page of tasks another `breaker_key`; the filter is as in ListMessage. */
+export interface RekeyMessage {
+  before: string | null;
+  state: TaskState | null;
+  label: string | null;
+  target: string | null;
+  limit: number;
+  /** Null: the target that a task's URL belongs to. */
+  breakerKey: string | null;
+  /** Counts, and changes nothing. */
+  dryRun: boolean;
+}
+
+/** `matched` of the page are not final, `changed` of those had another target; `examinedTo` as in ListAnswer. */
+export interface RekeyAnswer {
+  matched: number;
+  changed: number;
+  examinedTo: string | null;
+}
+
 export type OperateAction = "cancel" | "retry" | "resume";
 
 /** What shards of a queue ask of each other. */
@@ -199,6 +221,9 @@ export interface ShardApi extends ShardPort, BreakerShardPort, SiblingPort {
   list(message: ListMessage, quiet?: boolean): Promise<ListAnswer>;
   /** `force`: a retry also starts a new round of a task that succeeded. */
   operate(id: string, action: OperateAction, force: boolean): Promise<TaskAnswer>;
+  /** Moves a task that is not final to the target of a `breaker_key`; null: to the one that its URL belongs to. */
+  rekeyTask(id: string, breakerKey: string | null): Promise<TaskAnswer>;
+  rekey(message: RekeyMessage): Promise<RekeyAnswer>;
   stats(quiet?: boolean): Promise<ShardStats>;
   /** Takes new settings, unless it has these or newer ones; they hold for waiting tasks too. */
   configure(config: QueueConfig): Promise<void>;

@@ -9,7 +9,9 @@ const MAX_SCOPE_LENGTH = 256;
  */
 export function targetOfUrl(url: string, scopes: readonly string[]): string {
   const parsed = URL.parse(url);
-  return parsed === null ? url : scopedTarget(parsed.origin, parsed.pathname, scopes);
+  if (parsed === null) return url;
+  // As checkTargetUrl names origins: a trailing dot makes no other host.
+  return scopedTarget(parsed.origin.replace(/\.(?=:\d+$|$)/, ""), parsed.pathname, scopes);
 }
 
 /** As `targetOfUrl`, of an origin as targets are named and a path as the URL parser spells it. */

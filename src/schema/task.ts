@@ -81,7 +81,8 @@ export const DEFAULT_QUEUE = "default";
 
 export const Headers = z.record(z.string(), z.string());
 
-const Label = z.string().min(1).max(MAX_LABEL_LENGTH);
+/** A text to filter lists by. */
+export const Label = z.string().min(1).max(MAX_LABEL_LENGTH);
 
 /** An instant as ISO 8601 with an offset; its output is epoch milliseconds. */
 export const Instant = z.iso

@@ -35,7 +35,7 @@ export function listPage(sql: SqlPort, query: ListMessage): ListPage {
 /** The matching ones of the `most` rows below `before`; how many there were, and the last of them. */
 function examine(
   sql: SqlPort,
-  { before, createdAfter, state, target, label }: ListMessage,
+  { before, createdAfter, state, target, label, isOpen }: ListMessage,
   { most, limit }: { most: number; limit: number },
 ): { rows: SqlRow[]; examined: number; last: string | null } {
   const found = sql
@@ -44,6 +44,7 @@ function examine(
          SELECT id, state, target, labels FROM tasks WHERE id < ?1 AND id >= ?2 ORDER BY id DESC LIMIT ?7
        ), matching AS (
          SELECT id FROM examined WHERE instr(id, '~') = 0 AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR target = ?4)
+         AND (?8 = 0 OR state NOT IN ('succeeded', 'failed', 'cancelled'))
          AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(${kept("labels", "array", "'[]'")}) WHERE value = ?5)) LIMIT ?6
        ), whole AS (
          SELECT count(*) AS examined, min(id) AS last FROM examined
@@ -56,6 +57,7 @@ function examine(
       label,
       limit,
       most,
+      isOpen === true ? 1 : 0,
     )
     .toArray();
   const rows = found.filter(({ id }) => id !== null);

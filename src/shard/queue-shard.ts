@@ -12,6 +12,8 @@ import type {
   ListMessage,
   OperateAction,
   QueueConfig,
+  RekeyAnswer,
+  RekeyMessage,
   RunnerPort,
   SettleAnswer,
   SettleMessage,
@@ -108,6 +110,14 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
 
   operate(id: string, action: OperateAction, force: boolean): Promise<TaskAnswer> {
     return this.#shard.operate(id, action, force);
+  }
+
+  rekeyTask(id: string, breakerKey: string | null): Promise<TaskAnswer> {
+    return this.#shard.rekeyTask(id, breakerKey);
+  }
+
+  rekey(message: RekeyMessage): Promise<RekeyAnswer> {
+    return this.#shard.rekey(message);
   }
 
   stats(quiet?: boolean): Promise<ShardStats> {

@@ -94,6 +94,11 @@ export class Rows {
     this.#putResponse(task, before);
   }
 
+  /** Writes the target and the lane of a task that is there. */
+  move({ id, target, lane }: Task): void {
+    this.#sql.exec("UPDATE tasks SET target = ?, lane = ? WHERE id = ?", target, lane, id);
+  }
+
   /** The task with this id; null where there is none. Throws where its row is poisoned. */
   read(id: string): Task | null {
     const row = this.#sql.exec("SELECT * FROM tasks WHERE id = ?", id).toArray()[0];

@@ -65,15 +65,17 @@ function noteEnd(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome): boole
   const timeoutMs = delivering ? deliveryTimeout(ctx, task) : ctx.timeoutOf(task);
   const { settings } = ctx.queue;
   const started = delivering ? task.callback?.attempts.at(-1) : task.history.at(-1);
+  // The task may have been given another target since it was let go.
+  const flight = ctx.flights.get(task.id);
   return ctx.targets.ended(tx, {
-    key: delivering ? targetOfLane(task.callback?.lane ?? "") : task.target,
+    key: targetOfLane(delivering ? (task.callback?.lane ?? "") : (flight?.lane ?? task.target)),
     outcome,
     startedAt: started?.startedAt ?? ctx.now(),
     timeoutMs,
     queueTimeoutMs: delivering
       ? (settings.callback?.timeout ?? DEFAULT_CALLBACK_TIMEOUT_MS)
       : settings.timeout,
-    flight: ctx.flights.get(task.id),
+    flight,
   });
 }
 

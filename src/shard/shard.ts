@@ -6,6 +6,8 @@ import type {
   OperateAction,
   QueueConfig,
   Refusal,
+  RekeyAnswer,
+  RekeyMessage,
   SettleAnswer,
   SettleMessage,
   ShardApi,
@@ -16,6 +18,7 @@ import type {
   TaskAnswer,
 } from "../core/messages.ts";
 import { isTaskRow } from "../core/row-id.ts";
+import type { Task } from "../core/task.ts";
 import { taskSummary, taskView } from "../core/view.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import { targetSummary } from "./breaker-sync.ts";
@@ -33,6 +36,7 @@ import { settlePoll } from "./polls.ts";
 import type { ShardPorts } from "./ports.ts";
 import { prune } from "./prune.ts";
 import { readinessTarget, settleReadiness } from "./readiness.ts";
+import { rekeyPage, rekeyTask } from "./rekey.ts";
 import { PoisonedRowError } from "./rows.ts";
 import { ShardSettings } from "./settings.ts";
 import { settle, stale } from "./settle.ts";
@@ -139,12 +143,17 @@ export class Shard implements ShardApi {
 
   async operate(id: string, action: OperateAction, force: boolean): Promise<TaskAnswer> {
     if (!(await this.#hasSettings())) return notFound(id);
-    return this.#run((tx) => {
-      const result = operate(this.ctx, tx, id, action, force);
-      return result.ok
-        ? { ok: true, task: taskView(result.task, viewContext(this.ctx, result.task)) }
-        : result;
-    });
+    return this.#run((tx) => this.#shown(operate(this.ctx, tx, id, action, force)));
+  }
+
+  async rekeyTask(id: string, breakerKey: string | null): Promise<TaskAnswer> {
+    if (!(await this.#hasSettings())) return notFound(id);
+    return this.#run((tx) => this.#shown(rekeyTask(this.ctx, tx, id, breakerKey)));
+  }
+
+  async rekey(message: RekeyMessage): Promise<RekeyAnswer> {
+    if (!(await this.#hasSettings())) return { matched: 0, changed: 0, examinedTo: null };
+    return this.#run((tx) => rekeyPage(this.ctx, tx, message));
   }
 
   async list(message: ListMessage, quiet = false): Promise<ListAnswer> {
@@ -200,6 +209,11 @@ export class Shard implements ShardApi {
       this.#ports.log({ event: "alarm.failed", shard: this.ctx.name, error: String(error) });
       this.#alarm.armFor(this.ctx.now() + ALARM_RETRY_MS);
     }
+  }
+
+  #shown(result: { ok: true; task: Task } | Refusal): TaskAnswer {
+    if (!result.ok) return result;
+    return { ok: true, task: taskView(result.task, viewContext(this.ctx, result.task)) };
   }
 
   #settleOne(tx: Tx, message: SettleMessage): SettleAnswer {

@@ -344,3 +344,25 @@ describe("queues", () => {
     expect(requests).toHaveLength(1);
   });
 });
+
+describe("rekey", () => {
+  test("goes on with the cursor until there is no more, and adds up", async () => {
+    const pages = [
+      { matched: 200, changed: 150, dry_run: false, next_cursor: "c1" },
+      { matched: 3, changed: 2, dry_run: false, next_cursor: null },
+    ];
+    const { client, requests } = fakeApi(pages.map((page) => json(page)));
+    const request = { queue: "hooks", target: "https://api.example.com", breaker_key: "alice" };
+    expect(await client.rekey(request)).toEqual({ matched: 203, changed: 152 });
+    expect(requests.map(({ path, body }) => ({ path, body }))).toEqual([
+      { path: "/v1/tasks/rekey", body: request },
+      { path: "/v1/tasks/rekey", body: { ...request, cursor: "c1" } },
+    ]);
+  });
+
+  test("of one task is repeated, since it has no second effect", async () => {
+    const { client, requests } = fakeApi([lost(), json({ id: "tsk_1", target: "https://api.example.com" })]);
+    expect(await client.setBreakerKey("tsk_1", null)).toMatchObject({ id: "tsk_1" });
+    expect(requests[1]).toMatchObject({ path: "/v1/tasks/tsk_1/rekey", body: { breaker_key: null } });
+  });
+});

@@ -44,6 +44,11 @@ describe("targetOfUrl", () => {
     expect(targetOfUrl(`${API}/hooks/${"a".repeat(250)}`, SCOPES)).toBe(API);
   });
 
+  test("is one for a host with and without a trailing dot", () => {
+    expect(targetOfUrl("https://api.example.com./hooks/alice", SCOPES)).toBe(`${API}/hooks/alice`);
+    expect(targetOfUrl("https://api.example.com.:8443/", [])).toBe(`${API}:8443`);
+  });
+
   test("is the text itself where that is no URL", () => {
     expect(targetOfUrl("nowhere", SCOPES)).toBe("nowhere");
   });

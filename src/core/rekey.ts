@@ -1,0 +1,15 @@
+import { retryLane } from "./lane.ts";
+import { isFinal, type Task } from "./task.ts";
+
+/**
+ * The task with another target, in that target's line where it waits in the one of its own. One in flight goes on as it
+ * is, and its next attempt goes by the new one; a held task waits where it did. The same task where nothing changes,
+ * null where it is final.
+ */
+export function rekeyed(task: Task, target: string): Task | null {
+  if (isFinal(task.state)) return null;
+  if (task.target === target) return task;
+  if (task.lane === task.target) return { ...task, target, lane: target };
+  if (task.lane === retryLane(task.target)) return { ...task, target, lane: retryLane(target) };
+  return { ...task, target };
+}

@@ -1,18 +1,19 @@
 import { Hono } from "hono";
-import type { BreakerPort, ToldBreaker } from "../core/messages.ts";
+import type { BreakerPort } from "../core/messages.ts";
 import { shardName } from "../core/queue-shards.ts";
-import { BreakerOperation, type HoldView } from "../schema/breaker.ts";
+import { BreakerOperation } from "../schema/breaker.ts";
 import { MAX_SETTINGS_BYTES } from "../schema/limits.ts";
 import { type AppContext, type AppEnv, callBreaker, callShard } from "./app-env.ts";
 import { AppError } from "./app-error.ts";
 import { needs } from "./auth.ts";
-import { BreakerQuery, BreakersQuery, type ShownBreaker } from "./breaker-query.ts";
+import { BreakerQuery, BreakersQuery } from "./breaker-query.ts";
 import { cachedQueues } from "./catalog-cache.ts";
 import { type BreakerPlace, findBreaker, noBreaker } from "./find-breaker.ts";
 import { listBreakers, usesBreaker } from "./list-breakers.ts";
 import { parse } from "./parse.ts";
 import { shownHolds } from "./queue-hold.ts";
 import { readBody } from "./read-body.ts";
+import { seenQueues, shownBreaker } from "./shown-breaker.ts";
 import { holdsOf, releasedHolds, releaseInShards } from "./target-holds.ts";
 
 /** Read breakers, hold them open and close them. */
@@ -26,9 +27,10 @@ breakers.get("/v1/breakers/:key", needs("read"), async (c) => {
   const place = await placeOf(c, c.req.param("key"));
   const mayBeSeen =
     place.queue !== null || c.get("caller").queues === null || (await usesBreaker(c, place.name));
-  const view = mayBeSeen ? await callBreaker(c.env, place.name, (breaker) => breaker.view()) : null;
+  const seen = place.queue === null ? await seenQueues(c) : undefined;
+  const view = mayBeSeen ? await callBreaker(c.env, place.name, (breaker) => breaker.view(seen)) : null;
   if (view === null) throw noBreaker(place.key);
-  return c.json(shown(place, view, await holdsOf(c, place, view.knownHolds ?? [])));
+  return c.json(await shownBreaker(c, place.queue, view, await holdsOf(c, place, view.knownHolds ?? [])));
 });
 
 breakers.post("/v1/breakers/:key/isolate", needs("operate"), async (c) => {
@@ -36,7 +38,7 @@ breakers.post("/v1/breakers/:key/isolate", needs("operate"), async (c) => {
   // Also where nobody has called the target yet: the first call may be the one that must not be made.
   const view = await callBreaker(c.env, place.name, (breaker) => breaker.isolate(reason, by));
   await tellAll(c, place);
-  return c.json(shown(place, view, await holdsOf(c, place, view.knownHolds ?? [])));
+  return c.json(await shownBreaker(c, place.queue, view, await holdsOf(c, place, view.knownHolds ?? [])));
 });
 
 breakers.post("/v1/breakers/:key/reset", needs("operate"), async (c) => {
@@ -49,7 +51,7 @@ breakers.post("/v1/breakers/:key/reset", needs("operate"), async (c) => {
   if (known === null && ended.length === 0) throw noBreaker(place.key);
   const view = known ?? (await callBreaker(c.env, place.name, reset));
   const released = shownHolds([...ended, ...(await releasedHolds(c, place, view.releasedHolds ?? []))]);
-  return c.json({ ...shown(place, view, []), released_holds: released });
+  return c.json({ ...(await shownBreaker(c, place.queue, view, [])), released_holds: released });
 });
 
 /** What an operator wants of a breaker. Throws AppError where the caller may not. */
@@ -82,9 +84,4 @@ function needAdminOfAll(c: AppContext, key: string): void {
   if (scopes.has("admin") && queues === null) return;
   const lacks = scopes.has("admin") ? 'the scope "admin" for all queues' : 'the scope "admin"';
   throw new AppError("forbidden", `the API key lacks ${lacks}: all queues go by the breaker of ${key}`);
-}
-
-function shown({ queue }: BreakerPlace, view: ToldBreaker, holds: HoldView[]): ShownBreaker {
-  const { knownHolds: _, releasedHolds: __, ...rest } = view;
-  return { ...rest, holds, queue: queue?.name ?? null };
 }

@@ -6,6 +6,7 @@ import { type BreakersQuery, MAX_BREAKERS_SHOWN, type ShownBreaker } from "./bre
 import { cachedQueues } from "./catalog-cache.ts";
 import { mergeTargets, type QueueTarget } from "./merge-targets.ts";
 import { shownHolds } from "./queue-hold.ts";
+import { seenQueues, shownBreaker } from "./shown-breaker.ts";
 
 /** Targets that are asked of a shard to see whether a queue uses one of them. */
 const MANY_TARGETS = 1_000;
@@ -17,13 +18,16 @@ const ORDER: readonly BreakerState[] = ["isolated", "open", "half_open", "closed
  */
 export async function listBreakers(c: AppContext, { state, limit }: BreakersQuery): Promise<ShownBreaker[]> {
   const known = mergeTargets(await targetsOf(c, MAX_BREAKERS_SHOWN), state ?? null);
+  const seen = await seenQueues(c);
   const shown = await Promise.all(
     known.slice(0, MAX_BREAKERS_SHOWN).map(async ({ name, queue, holds }) => {
-      const view = await callBreaker(c.env, name, (breaker) => breaker.view());
+      const view = await callBreaker(c.env, name, (breaker) =>
+        breaker.view(queue === null ? seen : undefined),
+      );
       // Healthy targets that are new to their shards: no Breaker object has been told of them yet.
-      if (view === null) return [];
-      const { knownHolds: _, ...rest } = view;
-      return [{ ...rest, queue, holds: shownHolds(holds) }];
+      return view === null
+        ? []
+        : [await shownBreaker(c, queue === null ? null : { name: queue }, view, shownHolds(holds))];
     }),
   );
   const wanted = shown.flat().filter((view) => state === undefined || view.state === state);

@@ -85,7 +85,7 @@ async function refuseSharedBreakers(env: Env, name: string, { breaker }: QueueSe
   const queue = await callCatalog(env, (catalog) => catalog.queueByName(name));
   if (!changesSharedBreakers(breaker, queue?.settings.breaker)) return;
   const message =
-    "the API key is limited to some queues, and these breaker settings would hold for all: set share: queue";
+    "the API key is limited to some queues, and share: trusted would hold for others: leave it out";
   throw new AppError("forbidden", `breaker: ${message}`, { errors: [{ path: "breaker", message }] });
 }
 

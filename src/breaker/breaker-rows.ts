@@ -1,6 +1,7 @@
 import type { Breaker, BreakerAudit } from "../core/breaker.ts";
 import type { BreakerCounts } from "../core/breaker-counts.ts";
 import type { Hold } from "../core/hold.ts";
+import { TRUSTED_PART } from "../core/messages.ts";
 import type { SqlPort, SqlRow, SqlValue } from "../core/sql-port.ts";
 import { MAX_BREAKER_AUDIT } from "../schema/breaker.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
@@ -29,64 +30,81 @@ export interface ShardRow {
   failures: number;
 }
 
-/** The breaker's only row. */
+/** A part's own row. */
 export interface BreakerRow {
-  key: string;
   breaker: Breaker;
   counts: BreakerCounts;
   holds: Holds;
 }
 
-/** A breaker's rows: one method for each verb, the statement in it. */
+/** The rows of one part of a breaker: one method for each verb, the statement in it. */
 export class BreakerRows {
   readonly #sql: SqlPort;
+  readonly #part: number;
 
-  constructor(sql: SqlPort) {
+  constructor(sql: SqlPort, part = TRUSTED_PART) {
     this.#sql = sql;
+    this.#part = part;
   }
 
-  /** Null: nobody has told this breaker anything. */
+  /** Null: nothing was written of it yet. */
   read(): BreakerRow | null {
-    const [row] = this.#sql.exec("SELECT key, state, counts, holds FROM breaker").toArray();
+    const [row] =
+      this.#part === TRUSTED_PART
+        ? this.#sql.exec("SELECT state, counts, holds FROM breaker").toArray()
+        : this.#sql.exec("SELECT state, counts, holds FROM parts WHERE part = ?", this.#part).toArray();
     if (row === undefined) return null;
+    const { state, counts, holds } = row;
     return {
-      key: String(row.key),
-      breaker: JSON.parse(String(row.state)),
-      counts: new Map(JSON.parse(String(row.counts))),
-      holds: readHolds(row.holds),
+      breaker: JSON.parse(String(state)),
+      counts: new Map(JSON.parse(String(counts))),
+      holds: readHolds(holds),
     };
   }
 
-  write({ key, breaker, counts }: Omit<BreakerRow, "holds">): void {
-    const text = JSON.stringify([...counts]);
+  write(key: string, { breaker, counts, holds }: BreakerRow): void {
+    const whole = JSON.stringify([...counts]);
+    const text = whole.length > MAX_COUNTS_LENGTH ? "[]" : whole;
+    if (this.#part === TRUSTED_PART) this.#writeTrusted(key, JSON.stringify(breaker), text, holdsText(holds));
+    else {
+      this.#sql.exec(
+        `INSERT INTO parts (part, state, counts, holds) VALUES (?, ?, ?, ?)
+         ON CONFLICT (part) DO UPDATE SET state = excluded.state, counts = excluded.counts, holds = excluded.holds`,
+        this.#part,
+        JSON.stringify(breaker),
+        text,
+        holdsText(holds),
+      );
+    }
+  }
+
+  #writeTrusted(key: string, state: string, counts: string, holds: string | null): void {
     this.#sql.exec(
-      `INSERT INTO breaker (id, key, state, counts) VALUES (1, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET state = excluded.state, counts = excluded.counts`,
+      `INSERT INTO breaker (id, key, state, counts, holds) VALUES (1, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET state = excluded.state, counts = excluded.counts, holds = excluded.holds`,
       key,
-      JSON.stringify(breaker),
-      text.length > MAX_COUNTS_LENGTH ? "[]" : text,
+      state,
+      counts,
+      holds,
     );
   }
 
-  writeHolds({ byQueue, endedAt }: Holds): void {
-    const text =
-      byQueue.size === 0 && endedAt === 0 ? null : JSON.stringify({ byQueue: [...byQueue], endedAt });
-    this.#sql.exec("UPDATE breaker SET holds = ? WHERE id = 1", text);
-  }
-
   shards(): ShardRow[] {
-    return this.#sql.exec("SELECT * FROM shards ORDER BY shard").toArray().map(rowToShard);
+    const rows = this.#sql.exec("SELECT * FROM shards WHERE part = ? ORDER BY shard", this.#part);
+    return rows.toArray().map(rowToShard);
   }
 
   writeShard({ shard, queueRef, parked, probedAt, failures }: ShardRow): void {
     this.#sql.exec(
-      `INSERT INTO shards (shard, queue_ref, parked, probed_at, failures) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (shard) DO UPDATE SET parked = excluded.parked, probed_at = excluded.probed_at, failures = excluded.failures`,
+      `INSERT INTO shards (shard, queue_ref, parked, probed_at, failures, part) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (shard) DO UPDATE SET parked = excluded.parked, probed_at = excluded.probed_at,
+         failures = excluded.failures, part = excluded.part`,
       shard,
       queueRef,
       parked === null ? null : JSON.stringify(parked),
       probedAt,
       failures,
+      this.#part,
     );
   }
 
@@ -109,21 +127,40 @@ export class BreakerRows {
 
   /** Adds a change; the oldest goes. */
   addAudit(entry: BreakerAudit): void {
-    this.#sql.exec("INSERT INTO audit (entry) VALUES (?)", JSON.stringify(entry));
-    this.#sql.exec("DELETE FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - ?", MAX_BREAKER_AUDIT);
+    this.#sql.exec("INSERT INTO audit (entry, part) VALUES (?, ?)", JSON.stringify(entry), this.#part);
+    this.#sql.exec(
+      `DELETE FROM audit WHERE part = ? AND seq <=
+         (SELECT seq FROM audit WHERE part = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)`,
+      this.#part,
+      this.#part,
+      MAX_BREAKER_AUDIT,
+    );
   }
 
   /** The latest changes, newest first. */
   audit(): BreakerAudit[] {
-    const rows = this.#sql.exec("SELECT entry FROM audit ORDER BY seq DESC").toArray();
-    return rows.map((row) => JSON.parse(String(row.entry)));
+    const rows = this.#sql.exec("SELECT entry FROM audit WHERE part = ? ORDER BY seq DESC", this.#part);
+    return rows.toArray().map((row) => JSON.parse(String(row.entry)));
   }
+}
+
+/** The parts of which anything is written. */
+export function knownParts(sql: SqlPort): number[] {
+  const rows = sql.exec(
+    "SELECT part FROM parts UNION SELECT part FROM shards UNION SELECT 0 FROM breaker ORDER BY part",
+  );
+  return rows.toArray().map(({ part }) => Number(part));
 }
 
 function readHolds(text: SqlValue | undefined): Holds {
   if (typeof text !== "string") return NO_HOLDS;
   const { byQueue, endedAt } = JSON.parse(text) as { byQueue: [number, Hold][]; endedAt: number };
   return { byQueue: new Map(byQueue), endedAt };
+}
+
+/** Null: nothing to keep. */
+function holdsText({ byQueue, endedAt }: Holds): string | null {
+  return byQueue.size === 0 && endedAt === 0 ? null : JSON.stringify({ byQueue: [...byQueue], endedAt });
 }
 
 function rowToShard(row: SqlRow): ShardRow {

@@ -60,6 +60,11 @@ export class BreakerShards {
     if (isNews) this.#write(shard, {});
   }
 
+  /** It goes by another part now, where its row is. */
+  forget(shard: string): void {
+    this.#byName.delete(shard);
+  }
+
   /** The shard that gets the next probe, and how long that may take; null: none would make one. */
   chooseProber(): { shard: string; leaseMs: number } | null {
     const able = this.all().flatMap(({ shard, parked, probedAt }) => {

@@ -2,10 +2,12 @@ import {
   type Breaker,
   type BreakerAudit,
   type BreakerStep,
+  isDown,
   isolate,
-  newBreaker,
   nextChangeAt,
   onCounts,
+  onOthersDown,
+  onOthersUp,
   onTime,
   reset,
   settleProbe,
@@ -47,8 +49,16 @@ export interface TargetBreakerPorts {
   log(line: Record<string, unknown>): void;
 }
 
+/** Which part of a target's breaker it is. */
+export interface PartOf {
+  key: string;
+  part: number;
+  /** What it begins with, where nothing is written of it. */
+  fresh(now: number): { breaker: Breaker; holdsEndedAt: number };
+}
+
 /**
- * The breaker of one target key, for all shards that call it: takes in what they tell, decides by the pure functions
+ * A part of the breaker of one target key, for all shards that go by it: takes in what they tell, decides by the pure functions
  * of core/breaker, writes what has changed, and pushes it. Rows are the truth and memory is a cache, but for the
  * counts: while the breaker stays closed they are written every 5 s at most, so an object that loses its memory
  * forgets the calls of the last seconds, and opens that much later. What operators are told (`announce`) goes to one
@@ -56,23 +66,25 @@ export interface TargetBreakerPorts {
  */
 export class TargetBreaker {
   readonly #ports: TargetBreakerPorts;
+  readonly #partOf: PartOf;
   readonly #rows: BreakerRows;
   #memory: Memory | null = null;
   /** When the alarm is armed for, as far as is known; null: not known, or not armed. */
   #armedAt: number | null = null;
 
-  constructor(ports: TargetBreakerPorts) {
+  constructor(ports: TargetBreakerPorts, partOf: PartOf) {
     this.#ports = ports;
-    this.#rows = new BreakerRows(ports.sql);
+    this.#partOf = partOf;
+    this.#rows = new BreakerRows(ports.sql, partOf.part);
   }
 
   /** Takes in what a shard tells; answers with the state that holds now, the shard's probe lease in it. */
-  sync(message: BreakerSync): BreakerNews {
-    const { key, shard, queueRef, report, probed } = message;
+  sync(message: BreakerSync, othersAreDown: boolean): BreakerNews {
+    const { shard, queueRef, report, probed } = message;
     let isNewQueue = false;
     let tellGone = {};
     const policy = breakerPolicy(message.settings);
-    const turn = this.#take(key, shard, (turn) => {
+    const turn = this.#take(shard, (turn) => {
       const { now, shards } = turn;
       const { random } = this.#ports;
       isNewQueue = !shards.all().some((known) => known.queueRef === queueRef);
@@ -84,9 +96,35 @@ export class TargetBreaker {
       if (report === null) return;
       turn.counts = dropOld(mergeReport(turn.counts, report), now - shards.windowMs);
       follow(turn, onCounts(turn.breaker, turn.counts, policy, now, random));
+      if (othersAreDown) follow(turn, onOthersDown(turn.breaker, turn.counts, policy, now));
     });
     if (isNewQueue) this.#announceLate(turn, message);
     return { ...newsFor(turn, queueRef), ...tellGone };
+  }
+
+  /** What it knows, as it is now. */
+  get state(): Breaker {
+    return this.#known().breaker;
+  }
+
+  /** The shards that go by it. */
+  get shards(): readonly { shard: string; queueRef: number }[] {
+    return this.#known().shards.all();
+  }
+
+  /** Whether the target is down by what these shards have seen themselves. */
+  get isDown(): boolean {
+    return isDown(this.state) && this.shards.length > 0;
+  }
+
+  /** Other queues have found the target up. */
+  othersUp(): void {
+    this.#take(null, (turn) => follow(turn, onOthersUp(turn.breaker, turn.now)));
+  }
+
+  /** The shard goes by another part from now on. */
+  forget(shard: string): void {
+    this.#known().shards.forget(shard);
   }
 
   /** What one shard of a queue was asked for holds for the others. */
@@ -104,10 +142,11 @@ export class TargetBreaker {
 
   /** A queue that meets an outage that others have found hears of it too: its operators were told of nothing yet. */
   #announceLate(turn: Turn, { shard, queueRef }: BreakerSync): void {
-    const { key, breaker, audits } = turn;
+    const { key } = this.#partOf;
+    const { breaker, audits } = turn;
     const isOutage = breaker.state === "open" || breaker.state === "half_open";
-    if (!isOutage || audits.some(isForOperators)) return;
-    const opened = this.#rows.audit().find(isForOperators);
+    if (!isOutage || audits.length > 0) return;
+    const opened = this.#rows.audit().find(({ from, to }) => from === "closed" && to === "open");
     if (opened === undefined) return;
     const telling = this.#ports.shard(shard).breakerChanged(key, newsFor(turn, queueRef), opened);
     // The shard has its answer already; should this be lost, nothing but the message is.
@@ -117,22 +156,21 @@ export class TargetBreaker {
   /** An open breaker is half open from its `until` on, a probe that lapsed goes to another. Harmless at any time. */
   alarm(): void {
     this.#armedAt = null;
-    this.#memory ??= this.#stored();
-    if (this.#memory !== null) this.#take(this.#memory.key, null, () => undefined);
+    this.#take(null, () => undefined);
   }
 
   /** Holds the target until a reset. The same again within a minute is a repeat, and changes nothing. */
-  isolate(key: string, reason: string, by: string): ToldBreaker {
-    return this.#operate(key, by, reason, "isolated", isolate);
+  isolate(reason: string, by: string): ToldBreaker {
+    return this.#operate(by, reason, "isolated", isolate);
   }
 
   /**
    * Closes the breaker, and releases the target's holds; load comes back step by step. Repeats as with `isolate`, but
    * what is held by then is released.
    */
-  reset(key: string, reason: string, by: string): ToldBreaker {
+  reset(reason: string, by: string): ToldBreaker {
     let releasedHolds: KnownHold[] = [];
-    const view = this.#operate(key, by, reason, "closed", (breaker, why, who, now, turn) => {
+    const view = this.#operate(by, reason, "closed", (breaker, why, who, now, turn) => {
       releasedHolds = knownHolds(turn.holds, now);
       turn.holds = releaseHolds(now);
       return withReleased(reset(breaker, why, who, now), releasedHolds.length);
@@ -140,20 +178,22 @@ export class TargetBreaker {
     return { ...view, releasedHolds };
   }
 
-  /** Null: nobody has ever told it anything. */
-  view(): ToldBreaker | null {
-    this.#memory ??= this.#stored();
-    return this.#memory && this.#viewOf(this.#memory);
+  view(): ToldBreaker {
+    return this.#viewOf(this.#known());
+  }
+
+  /** Until when its holds have been released; 0: never. */
+  get holdsEndedAt(): number {
+    return this.#known().holds.endedAt;
   }
 
   #operate(
-    key: string,
     by: string,
     reason: string,
     to: Breaker["state"],
     operation: (...args: [...Parameters<typeof isolate>, turn: Turn]) => BreakerStep,
   ): ToldBreaker {
-    const turn = this.#take(key, null, (turn) => {
+    const turn = this.#take(null, (turn) => {
       const isHeld = to === "closed" && knownHolds(turn.holds, turn.now).length > 0;
       if (isHeld || !this.#isRepeat(turn, to, reason, by))
         follow(turn, operation(turn.breaker, reason, by, turn.now, turn));
@@ -162,11 +202,11 @@ export class TargetBreaker {
   }
 
   /** Runs one event: all it writes, or nothing. `asking`: the shard that gets the answer. */
-  #take(key: string, asking: string | null, event: (turn: Turn) => void): Turn {
+  #take(asking: string | null, event: (turn: Turn) => void): Turn {
     try {
-      const turn = this.#ports.transaction(() => this.#run(key, asking, event));
+      const turn = this.#ports.transaction(() => this.#run(asking, event));
       const { breaker, counts, written, shards, holds } = turn;
-      this.#memory = { key, breaker, counts, written, shards, holds };
+      this.#memory = { breaker, counts, written, shards, holds };
       this.#arm(turn);
       this.#tell(turn, asking);
       return turn;
@@ -177,41 +217,41 @@ export class TargetBreaker {
     }
   }
 
-  #run(key: string, asking: string | null, event: (turn: Turn) => void): Turn {
+  #run(asking: string | null, event: (turn: Turn) => void): Turn {
     const now = this.#ports.now();
-    const known = this.#memory ?? this.#stored() ?? this.#fresh(key, now);
-    const nobody = { push: false, prober: null, heldQueue: null };
-    const turn: Turn = { ...known, now, changed: false, audits: [], ...nobody };
+    const nobody = { push: false, announce: null, prober: null, heldQueue: null };
+    const turn: Turn = { ...this.#known(), now, changed: false, audits: [], ...nobody };
     const before = turn.breaker;
     const { holds } = turn;
     event(turn);
     follow(turn, onTime(turn.breaker, now));
     giveProbe(turn, before, asking);
     if (turn.breaker.state === "closed") turn.shards.unpark();
-    this.#write(turn);
-    if (turn.holds !== holds) this.#rows.writeHolds(turn.holds);
+    this.#write(turn, turn.holds !== holds);
     return turn;
   }
 
-  #fresh(key: string, now: number): Memory {
-    const shards = new BreakerShards(this.#rows);
-    return { key, breaker: newBreaker(now), counts: new Map(), written: null, shards, holds: NO_HOLDS };
+  /** A part that shards are known of is no less there for having no row of its own: nothing happened in it yet. */
+  #known(): Memory {
+    this.#memory ??= this.#stored();
+    return this.#memory;
   }
 
-  /** Null: nobody has ever told this breaker anything. */
-  #stored(): Memory | null {
+  #stored(): Memory {
     const row = this.#rows.read();
-    if (row === null) return null;
     const shards = new BreakerShards(this.#rows);
-    return { ...row, written: { counts: row.counts, at: 0 }, shards };
+    if (row !== null) return { ...row, written: { counts: row.counts, at: 0 }, shards };
+    const { breaker, holdsEndedAt } = this.#partOf.fresh(this.#ports.now());
+    const holds = { ...NO_HOLDS, endedAt: holdsEndedAt };
+    return { breaker, counts: new Map(), written: null, shards, holds };
   }
 
-  #write(turn: Turn): void {
-    const { key, breaker, counts, written, now } = turn;
-    const isNew = written === null;
-    const countsAreDue = !isNew && counts !== written.counts && now - written.at >= COUNTS_EVERY_MS;
-    if (turn.changed || isNew || countsAreDue) {
-      this.#rows.write({ key, breaker, counts });
+  #write(turn: Turn, holdsAreNews: boolean): void {
+    const { breaker, counts, holds, written, now } = turn;
+    const countsAreNews = written === null ? counts.size > 0 : counts !== written.counts;
+    const countsAreDue = countsAreNews && now - (written?.at ?? 0) >= COUNTS_EVERY_MS;
+    if (turn.changed || holdsAreNews || countsAreDue) {
+      this.#rows.write(this.#partOf.key, { breaker, counts, holds });
       turn.written = { counts, at: now };
     }
     for (const audit of turn.audits) this.#rows.addAudit(audit);
@@ -229,15 +269,15 @@ export class TargetBreaker {
   }
 
   #tell(turn: Turn, asking: string | null): void {
-    const { key, audits } = turn;
+    const { key } = this.#partOf;
+    const { announce, audits } = turn;
     for (const { at: _, ...change } of audits) this.#ports.log({ event: "breaker.changed", key, ...change });
     const told = toldOf(turn, asking);
     if (told.length === 0) return;
-    const announce = audits.findLast(isForOperators) ?? null;
     const send = async ({ shard, queueRef }: ToldShard, isAnnouncer: boolean) => {
       const news = newsFor(turn, queueRef);
       const isState = turn.push || turn.prober === shard;
-      return this.#push(shard, key, news, isAnnouncer ? announce : null, isState);
+      return this.#push(shard, news, isAnnouncer ? announce : null, isState);
     };
     this.#ports.keepAlive(tellShards(told, announce !== null, send));
   }
@@ -245,28 +285,33 @@ export class TargetBreaker {
   /** Tells one shard; false: it could not be told. A hold that is lost (`isState` false) is found out by a call. */
   async #push(
     shard: string,
-    key: string,
     news: BreakerNews,
     announce: BreakerAudit | null,
     isState: boolean,
   ): Promise<boolean> {
     try {
-      await this.#ports.shard(shard).breakerChanged(key, news, announce);
+      await this.#ports.shard(shard).breakerChanged(this.#partOf.key, news, announce);
     } catch (error) {
-      if (isState) this.#notTold(shard, key, news, error);
+      if (isState) this.#notTold(shard, news, error);
       return false;
     }
     if (this.#memory?.shards.hasFailed(shard) !== false)
-      this.#take(key, null, (turn) => turn.shards.told(shard, true));
+      this.#take(null, (turn) => turn.shards.told(shard, true));
     return true;
   }
 
   /** A probe that its shard could not be told of goes to another at once. */
-  #notTold(shard: string, key: string, told: Breaker, error: unknown): void {
+  #notTold(shard: string, told: Breaker, error: unknown): void {
     const lease = told.state === "half_open" && told.probe?.shard === shard ? told.probe.lease : null;
-    this.#take(key, null, (turn) => {
+    this.#take(null, (turn) => {
       const dropped = turn.shards.told(shard, false);
-      if (dropped) this.#ports.log({ event: "breaker.shard_dropped", key, shard, error: String(error) });
+      if (dropped)
+        this.#ports.log({
+          event: "breaker.shard_dropped",
+          key: this.#partOf.key,
+          shard,
+          error: String(error),
+        });
       if (lease === null) return;
       turn.shards.unpark(shard);
       follow(turn, settleProbe(turn.breaker, lease, null, TAKE_BACK, turn.now, this.#ports.random));
@@ -279,8 +324,9 @@ export class TargetBreaker {
     return last.reason === reason && last.by === by && now - last.at < REPEAT_MS;
   }
 
-  #viewOf({ key, breaker, counts, shards, holds }: Memory): ToldBreaker {
+  #viewOf({ breaker, counts, shards, holds }: Memory): ToldBreaker {
     const now = this.#ports.now();
+    const { key } = this.#partOf;
     const parts = { key, breaker, counts, windowMs: shards.windowMs, shards: shards.all() };
     return {
       ...breakerView({ ...parts, audit: this.#rows.audit(), now }),
@@ -299,9 +345,4 @@ function withReleased({ breaker, changes }: BreakerStep, holds: number): Breaker
   const audit = changes?.audit ?? null;
   if (changes === null || audit === null || holds === 0) return { breaker, changes };
   return { breaker, changes: { ...changes, audit: { ...audit, holdsReleased: holds } } };
-}
-
-/** Operators hear that a target went down, and that it is up again; not of every probe in between. */
-function isForOperators({ from, to }: BreakerAudit): boolean {
-  return (from === "closed" && to === "open") || (from !== "closed" && to === "closed");
 }

@@ -5,7 +5,6 @@ import type { BreakerShards } from "./shards.ts";
 
 /** What a Breaker object keeps in memory. */
 export interface Memory {
-  key: string;
   breaker: Breaker;
   counts: BreakerCounts;
   /** The counts that are on disk, and when they were written, as far as is known; null: nothing is on disk yet. */
@@ -19,6 +18,8 @@ export interface Turn extends Memory {
   now: number;
   changed: boolean;
   audits: BreakerAudit[];
+  /** The change that operators are told of; null: none. */
+  announce: BreakerAudit | null;
   /** Every shard is to be told. */
   push: boolean;
   /** The shard that has been given a probe and does not know it yet; null: none. */
@@ -33,6 +34,7 @@ export function follow(turn: Turn, { breaker, changes }: BreakerStep): void {
   if (changes === null) return;
   turn.changed = true;
   if (changes.audit !== null) turn.audits.push(changes.audit);
+  if (changes.tell) turn.announce = changes.audit;
   if (changes.push) turn.push = true;
 }
 

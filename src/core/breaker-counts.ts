@@ -137,6 +137,17 @@ export function failureRun(counts: BreakerCounts, now: number, windowMs: number,
 }
 
 /**
+ * How many failures there were, over all sources, since the latest success that is known and after `from`, in the last
+ * `windowMs`, those of one BREAKER_BURST_MS taken for one. More than `failureRun` where there are several sources: what
+ * the others called since their last report is not asked for.
+ */
+export function failuresSince(counts: BreakerCounts, now: number, windowMs: number, from: number): number {
+  const reaches = [...counts.values()].map(({ reach }) => reach);
+  const after = Math.max(now - windowMs, from, ...reaches.map(({ okAt = 0 }) => okAt));
+  return burstsAt(reaches.flatMap(({ faultsAt = [] }) => faultsAt.filter((at) => at > after))).length;
+}
+
+/**
  * A source's own counts with one more call, which ended at `now`. A new bucket begins every 10 s, and at `from`
  * (when the breaker closed), so that no bucket holds calls of before and after. Buckets older than `windowMs` go.
  */
@@ -196,7 +207,7 @@ function withFault(faultsAt: readonly number[], now: number): readonly number[] 
   return [...faultsAt, now].slice(-MAX_FAILURES_IN_A_ROW);
 }
 
-/** The bursts that there are among instants in the order of time. */
+/** The bursts that there are among instants. */
 function burstsAt(instants: readonly number[]): number[] {
   return [...new Set(instants.map(burstAt))];
 }

@@ -54,7 +54,7 @@ function policyOf(settings: BreakerSettings): BreakerPolicy {
   };
 }
 
-/** Whether queues other than the one whose policy this is go by the breaker of a target key. */
-export function isShared(key: string, { share, enabled }: BreakerPolicy): boolean {
-  return enabled && share === "deployment" && !key.startsWith("key:");
+/** Whether other queues believe at once what this one's calls say of a target key. */
+export function isTrusted(key: string, { share, enabled }: BreakerPolicy): boolean {
+  return enabled && share === "trusted" && !key.startsWith("key:");
 }

@@ -1,6 +1,12 @@
 import type { BreakerState } from "../schema/breaker.ts";
-import { type BreakerCounts, connectRun, failureRun, windowSum } from "./breaker-counts.ts";
+import { SECOND_MS } from "../schema/limits.ts";
+import { type BreakerCounts, connectRun, failureRun, failuresSince, windowSum } from "./breaker-counts.ts";
 import type { BreakerPolicy } from "./breaker-policy.ts";
+
+/** A queue believes what others say of a target once its own calls have failed so often in a row. */
+const AGREEING_FAILURES = 3;
+/** A queue hears that others' calls succeed once its breaker has been open for so long: no probes come faster by it. */
+const HEARS_AFTER_MS = 5 * SECOND_MS;
 
 /** The right to make one probe: one call to a target that is half open. */
 export interface ProbeLease {
@@ -19,7 +25,7 @@ interface Common {
 }
 
 interface Outage extends Common {
-  /** Times it opened since it was closed last. */
+  /** Times it opened since it was closed last; 0: not yet, it only asks because others found the target down. */
   trips: number;
   /** When it opened first. */
   downSince: number;
@@ -52,8 +58,8 @@ export interface BreakerAudit {
 /** What came of an event. */
 export interface BreakerStep {
   breaker: Breaker;
-  /** Null: nothing changed, nothing is to be written. `push`: shards have to hear of it. */
-  changes: { audit: BreakerAudit | null; push: boolean } | null;
+  /** Null: nothing changed, nothing is to be written. `push`: shards have to hear of it, `tell`: operators too. */
+  changes: { audit: BreakerAudit | null; push: boolean; tell: boolean } | null;
 }
 
 /** A breaker that nobody has asked for yet. */
@@ -81,16 +87,40 @@ export function onCounts(
   return moved(breaker, opened(outage, policy, random), reason, "counts");
 }
 
+/**
+ * Other queues found the target down. That alone moves nothing, since it may be their own doing; but where this queue's
+ * latest calls have failed too, fewer than would open its breaker, the next one is a probe: half open at once, never
+ * open. A queue whose calls succeed cannot be stopped so, and one that fails now and then is held up for one call.
+ */
+export function onOthersDown(
+  breaker: Breaker,
+  counts: BreakerCounts,
+  policy: BreakerPolicy,
+  now: number,
+): BreakerStep {
+  if (breaker.state !== "closed" || !policy.enabled) return unchanged(breaker);
+  const failures = failuresSince(counts, now, policy.windowMs, countedFrom(breaker));
+  if (failures < AGREEING_FAILURES) return unchanged(breaker);
+  const reason = `${failures} calls in a row failed, and so do other queues' calls`;
+  const outage = { ...common(breaker, now), trips: 0, downSince: now, reason };
+  return moved(breaker, { ...outage, state: "half_open", successes: 0, probe: null }, reason, "counts");
+}
+
+/** Another queue's probes have found the target up: an open breaker is half open now, if it has not just opened. */
+export function onOthersUp(breaker: Breaker, now: number): BreakerStep {
+  if (breaker.state !== "open" || now < breaker.since + HEARS_AFTER_MS) return unchanged(breaker);
+  return halfOpened(breaker, "another queue's probes succeeded", now);
+}
+
+/** Whether the target is down by the queue's own evidence, which others may hear of. */
+export function isDown(breaker: Breaker): boolean {
+  return (breaker.state === "open" || breaker.state === "half_open") && breaker.trips > 0;
+}
+
 /** Time has passed: an open breaker is half open from its `until` on. */
 export function onTime(breaker: Breaker, now: number): BreakerStep {
   if (breaker.state !== "open" || now < breaker.until) return unchanged(breaker);
-  const outage = outageOf(breaker, now);
-  return moved(
-    breaker,
-    { ...outage, state: "half_open", successes: 0, probe: null },
-    "time to probe",
-    "timer",
-  );
+  return halfOpened(breaker, "time to probe", now);
 }
 
 /**
@@ -114,7 +144,7 @@ export function leaseProbe(
 }
 
 /**
- * The probe's result: enough successes close the breaker, one failure opens it for longer, null (the outcome
+ * The probe's result: enough successes close the breaker (one does where it never opened), one failure opens it for longer, null (the outcome
  * says nothing) frees the lease. A lease that is not the present one changes nothing; a late result counts as
  * long as nobody else has the probe.
  */
@@ -132,11 +162,12 @@ export function settleProbe(
     return moved(breaker, opened(outage, policy, random), "a probe failed", "probe");
   }
   const successes = breaker.successes + (ok === true ? 1 : 0);
-  if (successes < policy.halfOpenSuccesses) {
+  if (successes < (breaker.trips === 0 ? 1 : policy.halfOpenSuccesses)) {
     return quietly({ ...breaker, version: nextVersion(breaker, now), successes, probe: null });
   }
   const probes = successes === 1 ? "1 probe" : `${successes} probes`;
-  const reason = `${probes} succeeded, ${Math.round((now - breaker.downSince) / 1_000)} s after it opened`;
+  const seconds = Math.round((now - breaker.downSince) / 1_000);
+  const reason = `${probes} succeeded${breaker.trips === 0 ? "" : `, ${seconds} s after it opened`}`;
   return moved(breaker, { ...common(breaker, now), state: "closed", ramp: true }, reason, "probe");
 }
 
@@ -184,6 +215,11 @@ function opened(outage: Outage, policy: BreakerPolicy, random: () => number): Br
   return { ...outage, state: "open", until };
 }
 
+function halfOpened(breaker: Breaker & { state: "open" }, reason: string, now: number): BreakerStep {
+  const after: Breaker = { ...outageOf(breaker, now), state: "half_open", successes: 0, probe: null };
+  return moved(breaker, after, reason, "timer");
+}
+
 function outageOf(breaker: Outage, now: number): Outage {
   const { trips, downSince, reason } = breaker;
   return { ...common(breaker, now), trips, downSince, reason };
@@ -199,11 +235,17 @@ function nextVersion(breaker: Common, now: number): number {
 
 function moved(before: Breaker, breaker: Breaker, reason: string, by: string): BreakerStep {
   const audit = { at: breaker.since, from: before.state, to: breaker.state, reason, by };
-  return { breaker, changes: { audit, push: true } };
+  return { breaker, changes: { audit, push: true, tell: isForOperators(before, breaker) } };
+}
+
+/** Operators hear that a target went down, and that it is up again; not of every probe in between. */
+function isForOperators(before: Breaker, after: Breaker): boolean {
+  const wasUp = before.state === "closed" || (before.state === "half_open" && before.trips === 0);
+  return (wasUp && after.state === "open") || (!wasUp && after.state === "closed");
 }
 
 function quietly(breaker: Breaker): BreakerStep {
-  return { breaker, changes: { audit: null, push: false } };
+  return { breaker, changes: { audit: null, push: false, tell: false } };
 }
 
 function unchanged(breaker: Breaker): BreakerStep {

@@ -1,4 +1,4 @@
-import type { BreakerSettings, BreakerState, BreakerView } from "../schema/breaker.ts";
+import type { BreakerPart, BreakerSettings, BreakerState, BreakerView } from "../schema/breaker.ts";
 import type { ErrorCode } from "../schema/problem.ts";
 import type { QueueSettings } from "../schema/queue.ts";
 import type { BodyError, TaskAccepted, TaskState, TaskSummary, TaskView } from "../schema/task.ts";
@@ -300,8 +300,16 @@ export interface KnownHold {
   until: number;
 }
 
-/** What a Breaker object shows of itself: its view, but that holds are by queue references. */
-export type ToldBreaker = Omit<BreakerView, "holds"> & {
+/** The part of the queues that trust each other, and of a breaker that only one queue goes by. */
+export const TRUSTED_PART = 0;
+
+/** What one queue's own calls say of a target, by the queue's ref, or TRUSTED_PART. */
+export type ToldPart = Omit<BreakerPart, "queue"> & { part: number };
+
+/** What a Breaker object shows of itself: its view, but that holds and parts are by queue references. */
+export type ToldBreaker = Omit<BreakerView, "holds" | "parts"> & {
+  /** Left out by an older release. */
+  parts?: ToldPart[];
   /** Left out by an older release. */
   knownHolds?: KnownHold[];
   /** Of a reset: the holds that it released. Left out: none. */
@@ -312,8 +320,8 @@ export type ToldBreaker = Omit<BreakerView, "holds"> & {
 export interface BreakerPort {
   /** Takes in what a shard tells; answers with the state that holds now, the shard's probe lease in it. */
   sync(message: BreakerSync): Promise<BreakerNews>;
-  /** Null: nobody has ever told it anything. */
-  view(): Promise<ToldBreaker | null>;
+  /** As it is for these queues, by their refs; left out: for all. Null: nobody has ever told it anything of them. */
+  view(queueRefs?: number[]): Promise<ToldBreaker | null>;
   isolate(reason: string, by: string): Promise<ToldBreaker>;
   /** Closes the breaker, and releases the holds of all queues that go by it. */
   reset(reason: string, by: string): Promise<ToldBreaker>;

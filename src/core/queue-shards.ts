@@ -1,3 +1,5 @@
+import type { BreakerSettings } from "../schema/breaker.ts";
+
 /** The Durable Object name of one shard of a queue; the ref changes with the queue's generation. */
 export function shardName(queueRef: number, shard: number): string {
   return `q${queueRef}-${shard}`;
@@ -17,6 +19,6 @@ export function hashText(text: string): number {
 }
 
 /** The Durable Object name of a target's breaker: one for the whole deployment, or one for a queue that shares with none. */
-export function breakerName(key: string, share: "deployment" | "queue", queueRef: number): string {
-  return share === "deployment" ? key : `q${queueRef} ${key}`;
+export function breakerName(key: string, share: BreakerSettings["share"], queueRef: number): string {
+  return share === "queue" ? `q${queueRef} ${key}` : key;
 }

@@ -44,9 +44,13 @@ export const Scope = z
 export const BreakerSettings = z.strictObject({
   enabled: z.boolean().default(true),
   share: z
-    .enum(["deployment", "queue"])
+    .enum(["deployment", "trusted", "queue"])
     .default("deployment")
-    .meta({ description: "Who shares what is known about a target: all queues, or this one only" }),
+    .meta({
+      description:
+        "Who shares what is known about a target. `deployment`: all queues, each as far as its own calls agree; " +
+        "`trusted`: the queues that say so, at once, which needs a key for all queues; `queue`: this one only",
+    }),
   failure_rate: Share.default(0.5).meta({ description: "Share of failed calls in the window that opens it" }),
   minimum: z
     .int()
@@ -103,6 +107,17 @@ export type BreakerAuditView = z.infer<typeof BreakerAuditView>;
 export const HoldView = z.object({ queue: z.string(), until: z.iso.datetime() });
 export type HoldView = z.infer<typeof HoldView>;
 
+/** What one queue's own calls say of a target. */
+export const BreakerPart = z.object({
+  queue: z.string().nullable().meta({ description: "null: all queues that set `share: trusted`" }),
+  state: BreakerState,
+  since: z.iso.datetime(),
+  until: z.iso.datetime().nullable(),
+  reason: z.string().nullable(),
+  trips: z.int(),
+});
+export type BreakerPart = z.infer<typeof BreakerPart>;
+
 /** A breaker as the API shows it. What no shard has reported is null. */
 export const BreakerView = z.object({
   key: z.string(),
@@ -121,6 +136,9 @@ export const BreakerView = z.object({
   holds: z
     .array(HoldView)
     .meta({ description: "Queues that the target asked to wait, of those that the key may see" }),
+  parts: z
+    .array(BreakerPart)
+    .meta({ description: "What each queue's own calls say: what stops one queue need not stop another" }),
   audit: z.array(BreakerAuditView).meta({ description: "The latest changes, newest first" }),
 });
 export type BreakerView = z.infer<typeof BreakerView>;

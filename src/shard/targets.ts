@@ -1,9 +1,7 @@
 import { isStretchDue, stretchAt } from "../core/adaptive.ts";
 import { type CallEffect, effectOf } from "../core/breaker-outcome.ts";
-
-import { type BreakerPolicy, breakerPolicy, isShared } from "../core/breaker-policy.ts";
+import { type BreakerPolicy, breakerPolicy, isTrusted } from "../core/breaker-policy.ts";
 import { mostHoldMs } from "../core/hold.ts";
-
 import { retryLane, targetOfLane } from "../core/lane.ts";
 import {
   adopt,
@@ -85,7 +83,7 @@ export class Targets {
 
   /** The shortest timeout of a call to the target that is evidence; 0: any that its queue's own settings take. */
   floorMsOf(key: string): number {
-    return isShared(key, this.policy) ? this.#ctx.evidenceFloorMs : 0;
+    return isTrusted(key, this.policy) ? this.#ctx.evidenceFloorMs : 0;
   }
 
   get(key: string): Target {

@@ -7,7 +7,7 @@ const changes = (after: BreakerSettingsInput, before?: BreakerSettingsInput) =>
   changesSharedBreakers(settings(after), before && settings(before));
 
 describe("changesSharedBreakers", () => {
-  test("is true of every threshold that is not the default", () => {
+  test("is true of what a queue sets that others trust, unless it was so before", () => {
     const others: BreakerSettingsInput[] = [
       { failure_rate: 0.9 },
       { minimum: 1 },
@@ -28,16 +28,20 @@ describe("changesSharedBreakers", () => {
         .sort(),
     );
     for (const other of others) {
-      expect(changes(other)).toBe(true);
-      expect(changes({ ...other, share: "queue" })).toBe(false);
-      expect(changes(other, other)).toBe(false);
-      expect(changes(other, { ...other, share: "queue" })).toBe(true);
+      const trusted = { ...other, share: "trusted" } as const;
+      expect(changes(trusted)).toBe(true);
+      expect(changes(trusted, { share: "trusted" })).toBe(true);
+      expect(changes(trusted, other)).toBe(true);
+      expect(changes(trusted, trusted)).toBe(false);
+      expect(changes({ ...trusted, enabled: false }, trusted)).toBe(false);
     }
   });
 
-  test("is false of the defaults, also where they replace others, and of a queue that goes by none", () => {
+  test("is false of every queue that goes by its own calls", () => {
+    for (const share of ["deployment", "queue"] as const) {
+      expect(changes({ share, minimum: 1, open: "1s" })).toBe(false);
+      expect(changes({ share, minimum: 1 }, { share: "trusted" })).toBe(false);
+    }
     expect(changes({})).toBe(false);
-    expect(changes({}, { minimum: 3 })).toBe(false);
-    expect(changes({ enabled: false })).toBe(false);
   });
 });

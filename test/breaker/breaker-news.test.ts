@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
-import { BreakerWorld, buildReport, buildSync, KEY, parked } from "../support/breaker-world.ts";
+import { BreakerWorld, buildReport, buildSync, parked } from "../support/breaker-world.ts";
 
 const FOLDER = new URL("../../migrations/breaker/", import.meta.url);
 const MIGRATION = readdirSync(FOLDER)
@@ -60,7 +60,7 @@ describe("a hold that a shard tells of", () => {
     world.breaker.sync(buildSync("q1-0", { holdUntil }));
     world.breaker.sync(buildSync("q1-1", { holdUntil }));
     await world.settled();
-    expect(world.writes).toEqual(["UPDATE breaker SET holds = ? WHERE id = 1"]);
+    expect(world.writes).toEqual(["INSERT INTO breaker"]);
   });
 
   test("is over by a reset, also for a shard that tells of it after the object lost its memory", async () => {
@@ -68,7 +68,7 @@ describe("a hold that a shard tells of", () => {
     world.breaker.sync(buildSync("q1-0", hold));
     await world.taken();
     world.now += 1_000;
-    const view = world.breaker.reset(KEY, "let go", "key-1");
+    const view = world.breaker.reset("let go", "key-1");
     expect(view).toMatchObject({
       knownHolds: [],
       releasedHolds: [{ queueRef: 1, from: hold.holdFrom, until: hold.holdUntil }],
@@ -85,13 +85,13 @@ describe("a hold that a shard tells of", () => {
   });
 
   test("that came since is released by a reset that looks like a repeat, and by no repeat twice", () => {
-    world.breaker.reset(KEY, "let go", "key-1");
+    world.breaker.reset("let go", "key-1");
     world.now += 1_000;
     world.breaker.sync(buildSync("q1-0", { holdUntil: world.now + 60_000 }));
     world.now += 1_000;
-    expect(world.breaker.reset(KEY, "let go", "key-1").releasedHolds).toHaveLength(1);
+    expect(world.breaker.reset("let go", "key-1").releasedHolds).toHaveLength(1);
     world.now += 1_000;
-    const repeated = world.breaker.reset(KEY, "let go", "key-1");
+    const repeated = world.breaker.reset("let go", "key-1");
     expect(repeated.releasedHolds).toEqual([]);
     expect(repeated.audit).toHaveLength(2);
   });
@@ -118,7 +118,7 @@ describe("a hold that a shard tells of", () => {
     }
     world.away.clear();
     await world.taken();
-    world.breaker.isolate(KEY, "moving", "root");
+    world.breaker.isolate("moving", "root");
     expect((await told()).map(({ shard }) => shard)).toEqual(["q1-0", "q1-1", "q1-2", "q2-0"]);
   });
 });

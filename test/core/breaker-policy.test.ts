@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { breakerPolicy, DEFAULT_BREAKER_POLICY, isShared } from "../../src/core/breaker-policy.ts";
-import { BreakerSettings } from "../../src/schema/breaker.ts";
+import { breakerPolicy, DEFAULT_BREAKER_POLICY, isTrusted } from "../../src/core/breaker-policy.ts";
+import { BreakerSettings, type BreakerSettingsInput } from "../../src/schema/breaker.ts";
 
 describe("breakerPolicy", () => {
   test("takes the defaults for settings of a release that knew no breakers", () => {
@@ -52,14 +52,14 @@ describe("breakerPolicy", () => {
   });
 });
 
-describe("isShared", () => {
-  const policy = (settings: Parameters<typeof BreakerSettings.parse>[0]) =>
-    breakerPolicy(BreakerSettings.parse(settings));
+describe("isTrusted", () => {
+  const policy = (settings: BreakerSettingsInput) => breakerPolicy(BreakerSettings.parse(settings));
 
-  test("is true of an origin that all queues share, and false of what is one queue's own", () => {
-    expect(isShared("https://api.example", policy({}))).toBe(true);
-    expect(isShared("key:orders/slow", policy({}))).toBe(false);
-    expect(isShared("https://api.example", policy({ share: "queue" }))).toBe(false);
-    expect(isShared("https://api.example", policy({ enabled: false }))).toBe(false);
+  test("is true of an origin for queues that say so, and false of what is one queue's own", () => {
+    expect(isTrusted("https://api.example", policy({ share: "trusted" }))).toBe(true);
+    expect(isTrusted("key:orders/slow", policy({ share: "trusted" }))).toBe(false);
+    expect(isTrusted("https://api.example", policy({ share: "trusted", enabled: false }))).toBe(false);
+    expect(isTrusted("https://api.example", policy({ share: "queue" }))).toBe(false);
+    expect(isTrusted("https://api.example", policy({}))).toBe(false);
   });
 });

@@ -4,11 +4,14 @@ import {
   type Breaker,
   type BreakerStep,
   countedFrom,
+  isDown,
   isolate,
   leaseProbe,
   newBreaker,
   nextChangeAt,
   onCounts,
+  onOthersDown,
+  onOthersUp,
   onTime,
   reset,
   settleProbe,
@@ -73,6 +76,7 @@ describe("onCounts", () => {
     expect(step.changes).toEqual({
       audit: { at: NOW, from: "closed", to: "open", reason: "14 of 20 calls failed in 60 s", by: "counts" },
       push: true,
+      tell: true,
     });
   });
 
@@ -142,7 +146,7 @@ describe("leaseProbe", () => {
     const step = leaseProbe(HALF_OPEN, "s1", NOW, 30_000);
     expect(step.probe).toEqual({ lease: NOW, until: NOW + 30_000, shard: "s1" });
     expect(step.breaker).toEqual({ ...HALF_OPEN, version: NOW, probe: step.probe });
-    expect(step.changes).toEqual({ audit: null, push: false });
+    expect(step.changes).toEqual({ audit: null, push: false, tell: false });
     expect(leaseProbe(step.breaker, "s1", NOW + 1, 30_000)).toMatchObject({
       probe: step.probe,
       changes: null,
@@ -172,7 +176,7 @@ describe("settleProbe", () => {
     const once = settle(probed, true);
     expect(once).toEqual({
       breaker: { ...HALF_OPEN, version: NOW, successes: 1 },
-      changes: { audit: null, push: false },
+      changes: { audit: null, push: false, tell: false },
     });
     const third = settle({ ...probed, successes: 2 }, true);
     expect(third.breaker).toEqual({ state: "closed", version: NOW, since: NOW, ramp: true });
@@ -185,6 +189,7 @@ describe("settleProbe", () => {
         by: "probe",
       },
       push: true,
+      tell: true,
     });
   });
 
@@ -237,6 +242,7 @@ describe("isolate and reset", () => {
     expect(held.changes).toEqual({
       audit: { at: NOW, from: breaker.state, to: "isolated", reason: "they asked us to", by: "key_1" },
       push: true,
+      tell: false,
     });
     const again = reset(breaker, "all well", "key_1", NOW);
     expect(again.breaker).toEqual({ state: "closed", version: NOW, since: NOW, ramp: true });
@@ -326,5 +332,65 @@ describe("any sequence of events", () => {
         }
       }),
     );
+  });
+});
+
+describe("onOthersDown", () => {
+  const CAREFUL: Breaker & { state: "half_open" } = { ...HALF_OPEN, trips: 0, probe: PROBE };
+  const hear = (failures: number, breaker: Breaker = CLOSED, policy: Partial<BreakerPolicy> = {}) =>
+    onOthersDown(breaker, countsOf({ ok: 50, faultsAt: tenths(failures) }), { ...POLICY, ...policy }, NOW);
+
+  test("makes a queue ask whose latest three calls failed, and tells no operator", () => {
+    const { breaker, changes } = hear(3);
+    expect(breaker).toEqual({
+      ...HALF_OPEN,
+      version: NOW,
+      since: NOW,
+      trips: 0,
+      downSince: NOW,
+      reason: "3 calls in a row failed, and so do other queues' calls",
+    });
+    expect(changes).toMatchObject({ push: true, tell: false, audit: { from: "closed", to: "half_open" } });
+  });
+
+  test("moves nothing where fewer calls failed, however many others say so", () => {
+    for (const failures of [0, 1, 2]) expect(hear(failures)).toEqual({ breaker: CLOSED, changes: null });
+  });
+
+  test("moves nothing that is not closed, and nothing of a queue that goes by no breaker", () => {
+    for (const breaker of [OPEN, HALF_OPEN, ISOLATED]) expect(hear(9, breaker).changes).toBeNull();
+    expect(hear(9, CLOSED, { enabled: false }).changes).toBeNull();
+  });
+
+  test("is over with one success, which no operator hears of either", () => {
+    const { breaker, changes } = settle(CAREFUL, true);
+    expect(breaker).toMatchObject({ state: "closed", ramp: true });
+    expect(changes).toMatchObject({ tell: false, audit: { reason: "1 probe succeeded" } });
+  });
+
+  test("opens the breaker as if for the first time where the probe fails, and operators hear of it", () => {
+    const { breaker, changes } = settle(CAREFUL, false);
+    expect(breaker).toMatchObject({ state: "open", trips: 1, until: NOW + 7_500 });
+    expect(changes?.tell).toBe(true);
+  });
+});
+
+describe("onOthersUp", () => {
+  test("makes an open breaker half open, if it has not just opened", () => {
+    const long = { ...OPEN, since: NOW - 5_000, until: NOW + 30_000 };
+    expect(onOthersUp(long, NOW).breaker).toMatchObject({ state: "half_open", trips: 1, probe: null });
+    const fresh = { ...long, since: NOW - 4_999 };
+    expect(onOthersUp(fresh, NOW)).toEqual({ breaker: fresh, changes: null });
+  });
+
+  test("moves nothing else", () => {
+    for (const breaker of [CLOSED, HALF_OPEN, ISOLATED]) expect(onOthersUp(breaker, NOW).changes).toBeNull();
+  });
+});
+
+describe("isDown", () => {
+  test("is true of what a queue has found out by itself, and of no mere caution", () => {
+    expect([OPEN, HALF_OPEN].map(isDown)).toEqual([true, true]);
+    expect([CLOSED, ISOLATED, { ...HALF_OPEN, trips: 0 }].map(isDown)).toEqual([false, false, false]);
   });
 });

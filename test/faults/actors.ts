@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { TargetBreaker } from "../../src/breaker/target-breaker.ts";
+import { isOwn, keyOfBreaker } from "../../src/breaker/breaker-key.ts";
+import { SharedBreaker } from "../../src/breaker/shared-breaker.ts";
 import { DEFAULT_EVIDENCE_FLOOR_MS } from "../../src/core/breaker-policy.ts";
 import type { Grant, RunAnswer, RunMessage, SettleAnswer } from "../../src/core/messages.ts";
 import { migrate } from "../../src/core/migrate.ts";
@@ -72,18 +73,18 @@ export function shardHost(world: World, ledger: Ledger, name: string): Host<Shar
 }
 
 /** A target's Breaker object. */
-export function breakerHost(world: World, ledger: Ledger, name: string): Host<TargetBreaker> {
+export function breakerHost(world: World, ledger: Ledger, name: string): Host<SharedBreaker> {
   const storage = new SimStorage();
   const probes = new ProbeLeases(name, storage, ledger);
   ledger.probes.set(name, probes);
-  const host: Host<TargetBreaker> = new Host<TargetBreaker>(name, world, {
+  const host: Host<SharedBreaker> = new Host<SharedBreaker>(name, world, {
     storage,
     alarm: (breaker) => breaker.alarm(),
     watcher: probes,
     start: (life) => {
       const { sql, transaction } = storage.of(life);
       migrate(sql, transaction, BREAKER_MIGRATIONS, life.now());
-      return new TargetBreaker({
+      return new SharedBreaker(keyOfBreaker(name), isOwn(name), {
         sql,
         transaction,
         now: () => life.now(),

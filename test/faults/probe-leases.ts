@@ -15,7 +15,8 @@ export class ProbeLeases implements Watcher {
   readonly #watch: Watch;
   readonly #ended = new Set<number>();
   readonly #unreached = new Set<string>();
-  #held: ProbeLease | null = null;
+  /** By the part of the breaker that leases them: each queue probes for itself. */
+  readonly #held = new Map<number, ProbeLease>();
   #wroteAt = 0;
 
   constructor(name: string, storage: SimStorage, watch: Watch) {
@@ -39,17 +40,24 @@ export class ProbeLeases implements Watcher {
   }
 
   committed(): void {
-    const [row] = this.#storage.read("SELECT state FROM breaker");
-    const breaker = row === undefined ? null : (JSON.parse(String(row.state)) as Breaker);
-    const probe = breaker?.state === "half_open" ? breaker.probe : null;
-    const held = this.#held;
-    if (held !== null && probe !== null && probe.lease !== held.lease && !this.#isOver(held))
+    const rows = this.#storage.read(
+      "SELECT 0 AS part, state FROM breaker UNION ALL SELECT part, state FROM parts",
+    );
+    for (const { part, state } of rows) this.#look(Number(part), JSON.parse(String(state)));
+  }
+
+  #look(part: number, breaker: Breaker): void {
+    const probe = breaker.state === "half_open" ? breaker.probe : null;
+    const held = this.#held.get(part);
+    if (held !== undefined && probe !== null && probe.lease !== held.lease && !this.#isOver(held))
       this.#watch.violate(
         "no call to an open target but leased probes",
         `${this.#name} leases a probe to ${probe.shard} while ${held.shard} has one until ${held.until}`,
         this.#name,
       );
-    this.#held = breaker?.state === "half_open" ? (probe ?? held) : null;
+    const now = breaker.state === "half_open" ? (probe ?? held) : undefined;
+    if (now === undefined) this.#held.delete(part);
+    else this.#held.set(part, now);
   }
 
   lost(): void {

@@ -1,5 +1,5 @@
 import { keyOfBreaker } from "../../src/breaker/breaker-key.ts";
-import type { TargetBreaker } from "../../src/breaker/target-breaker.ts";
+import type { SharedBreaker } from "../../src/breaker/shared-breaker.ts";
 import type { Breaker, BreakerAudit } from "../../src/core/breaker.ts";
 import type {
   BreakerSync,
@@ -41,7 +41,7 @@ export class World implements Surroundings {
   readonly ledger: Ledger;
   readonly queues: Queue[];
   readonly shards = new Map<string, Host<Shard>>();
-  readonly breakers = new Map<string, Host<TargetBreaker>>();
+  readonly breakers = new Map<string, Host<SharedBreaker>>();
   /** When an operator heard last that a Breaker object is reset, by its name. */
   readonly resetAt = new Map<string, number>();
   readonly #runners = new Map<string, Host<SimRunner>>();
@@ -139,7 +139,7 @@ export class World implements Surroundings {
     return host;
   }
 
-  breaker(name: string): Host<TargetBreaker> {
+  breaker(name: string): Host<SharedBreaker> {
     const known = this.breakers.get(name);
     if (known !== undefined) return known;
     const host = breakerHost(this, this.ledger, name);
@@ -221,7 +221,7 @@ export class World implements Surroundings {
     await this.#network.call(from, this.breaker(name), what, null, async (breaker) => {
       if (what === "reset")
         for (const rows of this.ledger.rows.values()) rows.noteReleased(keyOfBreaker(name));
-      return breaker[what](keyOfBreaker(name), "an operator said so", "key-1");
+      return breaker[what]("an operator said so", "key-1");
     });
     if (what === "reset") this.resetAt.set(name, this.time.now);
   }

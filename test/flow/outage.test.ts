@@ -54,7 +54,7 @@ async function finalCounts(queue: string) {
   return null;
 }
 
-describe("two queues of eight shards that call one target", () => {
+describe("two queues of eight shards that trust each other and call one target", () => {
   test("trip one breaker, are probed by one call at a time, and tell operators once each", async () => {
     let isDown = true;
     const calls: { begunAt: number; inFlight: number }[] = [];
@@ -67,7 +67,7 @@ describe("two queues of eight shards that call one target", () => {
     });
     const receiver = world.place();
     // Many probes in little time.
-    const breaker = { open: "1s", max_open: "2s" };
+    const breaker = { share: "trusted", open: "1s", max_open: "2s" } as const;
     const events = { url: receiver.url };
     const queues = [
       await world.makeQueue({ shards: 8, breaker, events }),

@@ -68,6 +68,16 @@ describe("BreakerList", () => {
       parked: 2_000,
       next_probe_at: "2026-11-23T10:00:08.000Z",
       holds: [],
+      parts: [
+        {
+          queue: null,
+          state: "closed",
+          since: "2026-11-23T10:00:00.000Z",
+          until: null,
+          reason: null,
+          trips: 0,
+        },
+      ],
       audit: [
         {
           at: "2026-11-23T10:00:00.000Z",

@@ -75,7 +75,7 @@ describe("shards under random outages", () => {
     );
   }, 120_000);
 
-  test("probe a target one at a time while no message is lost", async () => {
+  test("of a queue probe a target one at a time while no message is lost", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(harmless, { minLength: 10, maxLength: 40, size: "max" }),
@@ -90,6 +90,7 @@ describe("shards under random outages", () => {
               (other) =>
                 other !== one &&
                 other.to === one.to &&
+                queueOf(other) === queueOf(one) &&
                 other.startedAt <= one.startedAt &&
                 other.endedAt > one.startedAt,
             );
@@ -101,3 +102,7 @@ describe("shards under random outages", () => {
     );
   }, 120_000);
 });
+
+function queueOf({ shard }: { shard: string }): string {
+  return shard.split("-")[0] ?? "";
+}

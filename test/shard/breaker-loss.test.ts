@@ -6,6 +6,7 @@ import { ShardWorld } from "../support/shard-world.ts";
 
 const API = "https://api.example.com";
 const RETRY = { retry: { backoff: { strategy: "fixed", initial_interval: "1s", jitter: "none" } } } as const;
+const TRUSTED = { ...RETRY, breaker: { share: "trusted" } } as const;
 
 async function succeeded(world: ShardWorld): Promise<number> {
   return (await world.counts()).succeeded;
@@ -14,7 +15,7 @@ async function succeeded(world: ShardWorld): Promise<number> {
 /** Two queues of one shard each, whose common target has gone down; ten tasks wait in each. */
 async function outage() {
   const host = new BreakerHost();
-  const [one, two] = ["q1-0", "q2-0"].map((name) => host.add(name, RETRY));
+  const [one, two] = ["q1-0", "q2-0"].map((name) => host.add(name, TRUSTED));
   if (one === undefined || two === undefined) throw new Error("no shards");
   host.down.add(API);
   await host.submit(two, "api", 1);
@@ -28,7 +29,7 @@ async function outage() {
 describe("a lost push", () => {
   test("of an outage costs a shard no more than the calls that it takes to see for itself", async () => {
     const host = new BreakerHost();
-    const [one, two] = ["q1-0", "q2-0"].map((name) => host.add(name, RETRY));
+    const [one, two] = ["q1-0", "q2-0"].map((name) => host.add(name, TRUSTED));
     if (one === undefined || two === undefined) throw new Error("no shards");
     host.loses = (what) => what === "push";
     await host.submit(two, "api", 25);

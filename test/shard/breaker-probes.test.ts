@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { BreakerHost } from "../support/breaker-host.ts";
-import { API, mostAtOnce, outage, RETRY, states } from "../support/outage.ts";
+import { API, mostAtOnce, outage, RETRY, states, TRUSTED } from "../support/outage.ts";
 
 describe("probes", () => {
   test("are attempts of the parked tasks that have used the fewest, one task after the other", async () => {
@@ -41,7 +41,7 @@ describe("probes", () => {
   test("come one at a time over two queues and eight shards", async () => {
     const host = new BreakerHost();
     const worlds = ["q1", "q2"].flatMap((queue) =>
-      [0, 1, 2, 3].map((shard) => host.add(`${queue}-${shard}`, { ...RETRY, shards: 4 })),
+      [0, 1, 2, 3].map((shard) => host.add(`${queue}-${shard}`, { ...TRUSTED, shards: 4 })),
     );
     host.down.add(API);
     host.latencyMs = 1_500;

@@ -49,7 +49,7 @@ describe("breaker.opened and breaker.closed", () => {
   test("go once to each queue, not once for each of its shards", async () => {
     const host = new BreakerHost();
     const names = ["q1-0", "q1-1", "q1-2", "q2-0", "q2-1"];
-    for (const name of names) host.add(name, { ...SETTINGS, shards: 3 });
+    for (const name of names) host.add(name, { ...SETTINGS, shards: 3, breaker: { share: "trusted" } });
     for (const shard of host.shards) await host.submit(shard, "api", 25);
     await host.run(10_000);
     await outage(host);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { CallResult } from "../../src/core/messages.ts";
 import { BreakerHost } from "../support/breaker-host.ts";
-import { API, RETRY, states } from "../support/outage.ts";
+import { API, RETRY, states, TRUSTED } from "../support/outage.ts";
 
 const TIMED_OUT: Partial<CallResult> = { status: 0, error: { name: "TimeoutError", message: "timed out" } };
 const EAGER = { ...RETRY, retry_budget: { enabled: false }, adaptive_concurrency: false };
@@ -29,15 +29,29 @@ describe("timeouts that are too short to be evidence", () => {
     expect(host.calls.filter(({ grant }) => grant.kind === "callback").length).toBeGreaterThan(60);
   });
 
-  test("of a queue do not open the breaker of others", async () => {
-    const { host, attacker, victim } = hosts({ timeout: 1 });
+  test("of a queue do not open the breaker of those that trust it", async () => {
+    const host = new BreakerHost();
+    const attacker = host.add("q1-0", { ...EAGER, ...TRUSTED, timeout: 1 });
+    const victim = host.add("q2-0", TRUSTED);
     host.answer = ({ request }) => (request.timeoutMs === 1 ? TIMED_OUT : {});
     await host.submit(attacker, "api", 60);
     await host.run(30_000);
     await host.submit(victim, "api", 20);
     await host.run(5_000);
     expect(await states(victim)).toEqual({ succeeded: 20 });
-    expect(host.view(API)?.state ?? "closed").toBe("closed");
+    expect(host.view(API)).toMatchObject({ state: "closed" });
+  });
+
+  test("of a queue open its own part, which stops no other queue", async () => {
+    const { host, attacker, victim } = hosts({ timeout: 1 });
+    host.answer = ({ request }) => (request.timeoutMs === 1 ? TIMED_OUT : {});
+    await host.submit(attacker, "api", 60);
+    await host.run(30_000);
+    expect(host.view(API)).toMatchObject({ state: "open" });
+    await host.submit(victim, "api", 40);
+    await host.run(5_000);
+    expect(await states(victim)).toEqual({ succeeded: 40 });
+    expect(host.view(API, [2])).toMatchObject({ state: "closed", parts: [{ part: 2, state: "closed" }] });
   });
 
   test("of a queue that shares with none open its own", async () => {

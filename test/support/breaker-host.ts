@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { keyOfBreaker } from "../../src/breaker/breaker-key.ts";
-import { TargetBreaker } from "../../src/breaker/target-breaker.ts";
+import { isOwn, keyOfBreaker } from "../../src/breaker/breaker-key.ts";
+import { SharedBreaker } from "../../src/breaker/shared-breaker.ts";
 import type { Breaker } from "../../src/core/breaker.ts";
 import type {
   BreakerSync,
@@ -37,7 +37,7 @@ export interface Call {
 }
 
 interface Hosted {
-  breaker: TargetBreaker;
+  breaker: SharedBreaker;
   alarmAt: number | null;
 }
 
@@ -82,20 +82,20 @@ export class BreakerHost {
   }
 
   /** The view of a Breaker object; throws where nobody has told it anything. */
-  view(name: string): ToldBreaker {
-    const view = this.#hosted(name).breaker.view();
+  view(name: string, queueRefs?: number[]): ToldBreaker {
+    const view = this.#hosted(name).breaker.view(queueRefs);
     if (view === null) throw new Error(`nobody has told the breaker of ${name} anything`);
     return view;
   }
 
   async isolate(name: string, reason = "an operator said so"): Promise<void> {
-    this.#hosted(name).breaker.isolate(name, reason, "key-1");
+    this.#hosted(name).breaker.isolate(reason, "key-1");
     for (const { shard } of this.shards) await shard.askBreaker(keyOfBreaker(name));
     await this.settled();
   }
 
   async reset(name: string): Promise<void> {
-    this.#hosted(name).breaker.reset(name, "an operator said so", "key-1");
+    this.#hosted(name).breaker.reset("an operator said so", "key-1");
     await this.settled();
   }
 
@@ -227,8 +227,8 @@ export class BreakerHost {
     return world;
   }
 
-  #breaker(name: string, { sql, transaction }: ReturnType<typeof memorySql>): TargetBreaker {
-    return new TargetBreaker({
+  #breaker(name: string, { sql, transaction }: ReturnType<typeof memorySql>): SharedBreaker {
+    return new SharedBreaker(keyOfBreaker(name), isOwn(name), {
       sql,
       transaction,
       now: () => this.now,

@@ -1,4 +1,4 @@
-import { TargetBreaker } from "../../src/breaker/target-breaker.ts";
+import { SharedBreaker } from "../../src/breaker/shared-breaker.ts";
 import type { Breaker, BreakerAudit } from "../../src/core/breaker.ts";
 import type { CountsReport } from "../../src/core/breaker-counts.ts";
 import type { BreakerSync } from "../../src/core/messages.ts";
@@ -26,7 +26,7 @@ export function buildSync(shard: string, overrides: Partial<BreakerSync> = {}): 
     shard,
     queue: `queue-${queueRef}`,
     queueRef,
-    settings: BreakerSettings.parse({ minimum: 10 }),
+    settings: BreakerSettings.parse({ minimum: 10, share: "trusted" }),
     report: null,
     parked: null,
     wantLeaseMs: null,
@@ -53,10 +53,10 @@ export function parked(tasks = 1, attemptsUsed = 1): Pick<BreakerSync, "parked" 
   return { parked: { tasks, probe: { attemptsUsed, attemptsLeft: 3 } }, wantLeaseMs: LEASE_MS };
 }
 
-/** A TargetBreaker on a real SQLite, with time and chance in the test's hands and shards that only listen. */
+/** A SharedBreaker on a real SQLite, with time and chance in the test's hands and shards that only listen. */
 export class BreakerWorld {
   now = START;
-  breaker: TargetBreaker;
+  breaker: SharedBreaker;
   readonly pushes: Push[] = [];
   /** Shards that cannot be reached. */
   readonly away = new Set<string>();
@@ -79,6 +79,16 @@ export class BreakerWorld {
     this.breaker = this.#make();
   }
 
+  /** Its rows become those of the release before, which knew no parts; the object loses its memory. */
+  asBefore(): void {
+    const { sql } = this.#memory;
+    sql.exec("INSERT INTO breaker (id, key, state, counts) SELECT 1, ?, state, counts FROM parts", KEY);
+    sql.exec("DELETE FROM parts");
+    sql.exec("UPDATE shards SET part = 0");
+    sql.exec("UPDATE audit SET part = 0");
+    this.evict();
+  }
+
   /** Waits until every push has ended, with those that follow from it. */
   async settled(): Promise<void> {
     while (this.#pending.length > 0) await Promise.all(this.#pending.splice(0));
@@ -99,8 +109,8 @@ export class BreakerWorld {
     return this.taken();
   }
 
-  #make(): TargetBreaker {
-    return new TargetBreaker({
+  #make(): SharedBreaker {
+    return new SharedBreaker(KEY, false, {
       sql: this.#sql(),
       transaction: this.#memory.transaction,
       now: () => this.now,

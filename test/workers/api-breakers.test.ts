@@ -350,29 +350,27 @@ describe("PUT /v1/queues/{name} by a key that is limited to the queue", () => {
     callProblem("PUT", `/v1/queues/${name}`, { body: { shards: 1, breaker }, key, ...options });
 
   test.each<[string, object]>([
-    ["a threshold", { failure_rate: 0.1 }],
-    ["how long it stays open", { open: "1s" }],
-    ["a readiness URL", { readiness: { url: "https://api.example.com/ready" } }],
-  ])("may not set %s for the breakers of all queues", async (_, breaker) => {
-    const { status, problem } = await put(breaker);
+    ["with the defaults", {}],
+    ["with a threshold", { failure_rate: 0.1 }],
+    ["with a readiness URL", { readiness: { url: "https://api.example.com/ready" } }],
+  ])("may not say that others trust it, %s", async (_, breaker) => {
+    const { status, problem } = await put({ ...breaker, share: "trusted" });
     expect([status, problem.code]).toEqual([403, "forbidden"]);
-    expect(problem.detail).toContain("set share: queue");
-    expect((await put({ ...breaker, share: "queue" })).status).toBe(201);
-    expect((await put(breaker)).status).toBe(403);
+    expect(problem.detail).toContain("share: trusted would hold for others");
+    for (const share of ["deployment", "queue"])
+      expect((await put({ ...breaker, share })).status).toBeLessThan(202);
   });
 
-  test.each<[string, object]>([
-    ["nothing", {}],
-    ["that it goes by none", { enabled: false }],
-    ["the defaults", { minimum: 20, open: "10s" }],
-  ])("may say %s", async (_, breaker) => {
-    expect((await put(breaker)).status).toBe(201);
+  test("may set what stops its own calls", async () => {
+    expect((await put({ minimum: 1, open: "1s" })).status).toBe(201);
+    expect((await put({ enabled: false })).status).toBe(200);
   });
 
   test("may leave as they are what another key has set", async () => {
-    const breaker = { minimum: 50, readiness: { url: "https://api.example.com/ready" } };
+    const breaker = { share: "trusted", minimum: 50, readiness: { url: "https://api.example.com/ready" } };
     await call("PUT", `/v1/queues/${name}`, { body: { shards: 1, breaker } });
     expect((await put(breaker)).status).toBe(200);
     expect((await put({ ...breaker, minimum: 51 })).status).toBe(403);
+    expect((await put({ minimum: 51 })).status).toBe(200);
   });
 });

@@ -57,7 +57,7 @@ function sync(shard: string, more: Partial<BreakerSync> = {}): Promise<Breaker> 
     shard,
     queue: `queue-${queueRef}`,
     queueRef,
-    settings: BreakerSettings.parse({ minimum: 10 }),
+    settings: BreakerSettings.parse({ minimum: 10, share: "trusted" }),
     report: null,
     parked: null,
     wantLeaseMs: null,

@@ -1,9 +1,11 @@
+import type { QueueConfig } from "../core/messages.ts";
 import { shardName } from "../core/queue-shards.ts";
 import type { BreakerState } from "../schema/breaker.ts";
 import { type AppContext, callBreaker, callShard } from "./app-env.ts";
 import { mayUse } from "./auth.ts";
 import { type BreakersQuery, MAX_BREAKERS_SHOWN, type ShownBreaker } from "./breaker-query.ts";
 import { cachedQueues } from "./catalog-cache.ts";
+import type { BreakerPlace } from "./find-breaker.ts";
 import { mergeTargets, type QueueTarget } from "./merge-targets.ts";
 import { shownHolds } from "./queue-hold.ts";
 import { seenQueues, shownBreaker } from "./shown-breaker.ts";
@@ -17,7 +19,7 @@ const ORDER: readonly BreakerState[] = ["isolated", "open", "half_open", "closed
  * caller may see: those that are not closed first, then those called last.
  */
 export async function listBreakers(c: AppContext, { state, limit }: BreakersQuery): Promise<ShownBreaker[]> {
-  const known = mergeTargets(await targetsOf(c, MAX_BREAKERS_SHOWN), state ?? null);
+  const known = mergeTargets(await targetsOf(c, await queuesSeen(c), MAX_BREAKERS_SHOWN), state ?? null);
   const seen = await seenQueues(c);
   const shown = await Promise.all(
     known.slice(0, MAX_BREAKERS_SHOWN).map(async ({ name, queue, holds }) => {
@@ -35,13 +37,21 @@ export async function listBreakers(c: AppContext, { state, limit }: BreakersQuer
 }
 
 /** Whether a queue that the caller may see has called the breaker's target lately, or waits for it. */
-export async function usesBreaker(c: AppContext, name: string): Promise<boolean> {
-  return (await targetsOf(c, MANY_TARGETS)).some(({ breaker }) => breaker === name);
+export async function usesBreaker(c: AppContext, { name, queue }: BreakerPlace): Promise<boolean> {
+  const queues = queue === null ? await queuesSeen(c) : [queue];
+  return (await targetsOf(c, queues, MANY_TARGETS)).some(({ breaker }) => breaker === name);
 }
 
-/** What each shard of each queue that the caller may see knows of its targets; at most `limit` of each. */
-async function targetsOf(c: AppContext, limit: number): Promise<QueueTarget[]> {
-  const queues = (await cachedQueues(c.env)).filter((queue) => mayUse(c, queue));
+async function queuesSeen(c: AppContext): Promise<QueueConfig[]> {
+  return (await cachedQueues(c.env)).filter((queue) => mayUse(c, queue));
+}
+
+/** What each shard of the queues knows of its targets; at most `limit` of each. */
+async function targetsOf(
+  c: AppContext,
+  queues: readonly QueueConfig[],
+  limit: number,
+): Promise<QueueTarget[]> {
   const asked = queues.flatMap(({ name, ref, shards }) =>
     Array.from({ length: shards }, async (_, shard) => {
       const targets = await callShard(c.env, shardName(ref, shard), (stub) => stub.targets(limit));

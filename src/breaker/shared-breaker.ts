@@ -16,6 +16,8 @@ export class SharedBreaker {
   readonly #isOwn: boolean;
   readonly #ports: TargetBreakerPorts;
   #parts: Map<number, TargetBreaker> | null = null;
+  /** When it was told something last, in this life of its memory; 0: never. */
+  #heardAt = 0;
   /** When the object's one alarm is armed for, as far as is known; null: not known, or not armed. */
   #alarmAt: number | null = null;
 
@@ -27,6 +29,7 @@ export class SharedBreaker {
 
   /** Takes in what a shard tells; answers with the state that holds now for its queue, the shard's probe lease in it. */
   sync(message: BreakerSync): BreakerNews {
+    this.#heardAt = this.#ports.now();
     const id = this.#partOf(message);
     const part = this.#part(id);
     const others = [...this.#all()].filter(([other]) => other !== id).map(([, other]) => other);
@@ -38,6 +41,13 @@ export class SharedBreaker {
     );
     if (wasDown && news.state === "closed") for (const other of others) other.othersUp();
     return news;
+  }
+
+  /** Since when nobody has told it anything, as far as is known; null: an operator holds it, so that it has to stay. */
+  get idleSince(): number | null {
+    const parts = [...this.#all().values()];
+    if (parts.some(({ state }) => state.state === "isolated")) return null;
+    return Math.max(this.#heardAt, ...parts.map(({ changedAt }) => changedAt));
   }
 
   /** Each part does what is due. Harmless at any time. */

@@ -182,6 +182,13 @@ export class TargetBreaker {
     return this.#viewOf(this.#known());
   }
 
+  /** When its row says that something happened last; 0: it has none. */
+  get changedAt(): number {
+    const { breaker, counts, written } = this.#known();
+    const buckets = [...counts.values()].flatMap((source) => source.buckets.map(({ start }) => start));
+    return written === null ? 0 : Math.max(breaker.version, ...buckets);
+  }
+
   /** Until when its holds have been released; 0: never. */
   get holdsEndedAt(): number {
     return this.#known().holds.endedAt;

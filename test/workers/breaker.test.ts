@@ -220,11 +220,10 @@ describe("Breaker", () => {
     await halfOpen();
     const armed = await inside(({ storage }) => storage.getAlarm());
     expect(armed).toBe(halfOpenAt + LEASE_MS);
-    // The probe lapses, and nobody else would make one: nothing to wake up for.
+    // The probe lapses, and nobody else would make one: nothing to wake up for, but to be deleted one day.
     vi.setSystemTime(halfOpenAt + LEASE_MS);
     expect(await runDurableObjectAlarm(stub())).toBe(true);
-    expect(await inside(({ storage }) => storage.getAlarm())).toBeNull();
-    expect(await runDurableObjectAlarm(stub())).toBe(false);
+    expect(await inside(({ storage }) => storage.getAlarm())).toBeGreaterThan(halfOpenAt + 86_000_000);
   });
 
   test("stays isolated over an eviction until a reset, which is told with a ramp", async () => {
@@ -247,5 +246,46 @@ describe("Breaker", () => {
     expect(await stub(breakerName(key, "queue", 7)).isolate("x", "root")).toMatchObject({ key });
     expect(await stub(breakerName(key, "queue", 7)).reset("x", "root")).toMatchObject({ state: "closed" });
     expect(await stub().view()).toMatchObject({ state: "isolated" });
+  });
+});
+
+describe("a Breaker object's storage", () => {
+  const tables = () =>
+    inside((state) => state.storage.sql.exec("SELECT name FROM sqlite_master").toArray().length);
+
+  test("stays empty where it is only read", async () => {
+    expect(await stub().view()).toBeNull();
+    expect(await tables()).toBe(0);
+  });
+
+  test("is deleted where nobody has told it anything for a day, and comes back with the next that is told", async () => {
+    await open("q1-0");
+    const before = Date.now();
+    vi.useFakeTimers({ toFake: ["Date"], now: before + 61_000 });
+    // Its task has gone elsewhere: half open, it waits for a probe that nobody makes.
+    await sync("q1-0");
+    await runDurableObjectAlarm(stub());
+    expect(await tables()).toBeGreaterThan(0);
+    vi.setSystemTime(before + 86_400_000 + 120_000);
+    await runDurableObjectAlarm(stub());
+    expect(await tables()).toBe(0);
+    expect(await stub().view()).toBeNull();
+    expect(await runDurableObjectAlarm(stub())).toBe(false);
+    expect(await sync("q1-0", failures("q1-0"))).toMatchObject({ state: "open", trips: 1 });
+  });
+
+  test("stays where it was told something since, and where an operator holds the target", async () => {
+    await sync("q1-0");
+    const before = Date.now();
+    vi.useFakeTimers({ toFake: ["Date"], now: before + 80_000_000 });
+    await sync("q1-0", failures("q1-0", 2));
+    vi.setSystemTime(before + 86_400_000 + 1_000);
+    expect(await runDurableObjectAlarm(stub())).toBe(true);
+    expect(await stub().view()).toMatchObject({ state: "closed" });
+    await stub().isolate("moving", "key1");
+    vi.setSystemTime(before + 10 * 86_400_000);
+    expect(await runDurableObjectAlarm(stub())).toBe(true);
+    await evictDurableObject(stub());
+    expect(await sync("q1-0")).toMatchObject({ state: "isolated" });
   });
 });

@@ -101,6 +101,7 @@ function callFrom(request: SubmittedTask, situation: SubmitSituation): { call: T
     bodyEncoding,
     timeoutMs: request.timeout ?? null,
     maxRedirects: request.max_redirects,
+    ...(request.redirect_mode !== undefined && { redirectMode: request.redirect_mode }),
     retry: request.retry ?? null,
     labels: request.labels,
     metadata: request.metadata,

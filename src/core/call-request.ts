@@ -28,6 +28,7 @@ export function attemptRequest(task: Task, maxAttempts: number, timeoutMs: numbe
     body: bodyOf(call),
     timeoutMs,
     maxRedirects: call.maxRedirects,
+    ...(call.redirectMode !== undefined && { redirectMode: call.redirectMode }),
     sign: null,
   };
 }

@@ -1,7 +1,14 @@
 import type { BreakerPart, BreakerSettings, BreakerState, BreakerView } from "../schema/breaker.ts";
 import type { ErrorCode } from "../schema/problem.ts";
 import type { QueueSettings } from "../schema/queue.ts";
-import type { BodyError, TaskAccepted, TaskState, TaskSummary, TaskView } from "../schema/task.ts";
+import type {
+  BodyError,
+  RedirectMode,
+  TaskAccepted,
+  TaskState,
+  TaskSummary,
+  TaskView,
+} from "../schema/task.ts";
 import type { Breaker, BreakerAudit } from "./breaker.ts";
 import type { CountsReport } from "./breaker-counts.ts";
 import type { TaskCall } from "./task.ts";
@@ -73,6 +80,8 @@ export interface CallRequest {
   /** Bounds headers and body of the answer together. */
   timeoutMs: number;
   maxRedirects: number;
+  /** How they are followed; left out: `strict`. */
+  redirectMode?: RedirectMode;
   /** Where set, the body is signed when it is sent (Standard Webhooks). */
   sign: { messageId: string; secrets: string[] } | null;
   /** Where set, some of its headers and secrets are sealed, and whoever makes the call unseals them first. */

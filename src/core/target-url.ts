@@ -1,4 +1,5 @@
 import { MAX_URL_LENGTH } from "../schema/limits.ts";
+import { isBadPort } from "./bad-ports.ts";
 import { classifyHostName, isHostName } from "./host-name.ts";
 import { classifyAddress, type HostClass } from "./ip-address.ts";
 
@@ -54,12 +55,32 @@ export function checkTargetUrl(text: string, rules: AddressRules): TargetUrlChec
   if (url === null) return refuse("a valid host and port", quote(authorityOf(text)));
   url.hash = "";
   if (url.href.length > MAX_URL_LENGTH) return refuse(LENGTH, `${url.href.length} once encoded`);
+  if (isBadPort(url.port)) return refuse("a port that HTTP may use", url.port);
   const host = withoutTrailingDot(url.hostname);
   const hostMessage = hostFault(host, rules);
   if (hostMessage !== null) return { ok: false, message: hostMessage };
   if (isSelf(url, host, rules.self)) return refuse("a target other than this server itself", quote(url.href));
   const port = url.port === "" ? "" : `:${url.port}`;
   return { ok: true, url: url.href, origin: `${url.protocol}//${host}${port}` };
+}
+
+/**
+ * Checks where a redirect from `from` may lead: where a task may go, and not nearer to this machine than its sender, since
+ * a target and not the submitter chose it. From a public host it leads to public ones only, from a private one to no
+ * loopback, whatever the rules allow.
+ */
+export function checkRedirect(from: string, to: string, rules: AddressRules): TargetUrlCheck {
+  const kind = URL.canParse(from) ? hostKind(withoutTrailingDot(new URL(from).hostname)) : "never";
+  const isNear = kind === "loopback" || kind === "private";
+  return checkTargetUrl(to, {
+    ...rules,
+    loopback: rules.loopback && kind === "loopback",
+    private: rules.private && isNear,
+  });
+}
+
+function hostKind(host: string): HostClass["kind"] {
+  return (classifyAddress(host) ?? classifyHostName(host)).kind;
 }
 
 /** What is wrong with the text as it was written, before anything is normalised away. */
@@ -89,8 +110,7 @@ function hostFault(host: string, rules: AddressRules): string | null {
 function isSelf(url: URL, host: string, self: ListenPlace | null | undefined): boolean {
   if (!self || (url.port || DEFAULT_PORTS[url.protocol]) !== self.port) return false;
   if (self.sandbox && url.pathname.startsWith("/sandbox/")) return false;
-  const { kind } = classifyAddress(host) ?? classifyHostName(host);
-  return kind === "loopback" || self.addresses.includes(host);
+  return hostKind(host) === "loopback" || self.addresses.includes(host);
 }
 
 function isAllowed(kind: HostClass["kind"], rules: AddressRules): boolean {

@@ -5,6 +5,7 @@ import type {
   CallbackState,
   ErrorType,
   FaultClass,
+  RedirectMode,
   TaskState,
 } from "../schema/task.ts";
 
@@ -86,6 +87,8 @@ export interface TaskCall {
   /** The task's own timeout; null: the queue's. */
   timeoutMs: number | null;
   maxRedirects: number;
+  /** How they are followed; left out: `strict`. */
+  redirectMode?: RedirectMode;
   /** The task's own retry policy; what is absent is taken from the queue's. */
   retry: RetryPolicy | null;
   labels: string[];

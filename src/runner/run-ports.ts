@@ -1,5 +1,5 @@
 import { clock } from "../clock.ts";
-import { checkTargetUrl } from "../core/target-url.ts";
+import { checkRedirect } from "../core/target-url.ts";
 import { addressRulesOf, type Env } from "../env.ts";
 import { keyringOf } from "../sealing/env-keyring.ts";
 import type { RunPorts } from "./run-grant.ts";
@@ -15,7 +15,7 @@ export function runPorts(env: Env, want: () => number): RunPorts {
     fetch: (input, init) => fetch(input, init),
     now: clock.now,
     wait: clock.wait,
-    checkUrl: (url) => checkTargetUrl(url, rules),
+    checkUrl: (url, from) => checkRedirect(from, url, rules),
     shard: (name) => env.SHARD.getByName(name),
     want,
     keyring: keyringOf(env),

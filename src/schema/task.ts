@@ -81,6 +81,13 @@ export const DEFAULT_QUEUE = "default";
 
 export const Headers = z.record(z.string(), z.string());
 
+/**
+ * How redirects are followed. `strict`: only where the call stays what it is; `loose`: as a browser does, which may make
+ * a GET without body of it and takes body and headers to other origins.
+ */
+export const RedirectMode = z.enum(["strict", "loose"]);
+export type RedirectMode = z.infer<typeof RedirectMode>;
+
 /** A text to filter lists by. */
 export const Label = z.string().min(1).max(MAX_LABEL_LENGTH);
 
@@ -127,6 +134,8 @@ export const TaskRequest = z
     priority: z.int().min(0).max(9).default(5),
     timeout: duration(1, MAX_TIMEOUT_MS).optional(),
     max_redirects: z.int().min(0).max(MAX_REDIRECTS).default(0),
+    // Without a default: it would change the hash of requests that an older release took in.
+    redirect_mode: RedirectMode.optional().meta({ description: "`strict` where it is left out" }),
     breaker_key: z
       .string()
       .regex(/^[A-Za-z0-9._:-]+$/, "expected letters, digits, '.', '_', ':' and '-'")

@@ -190,7 +190,7 @@ export const REFUSED = { loopback: LOOPBACK, private: PRIVATE, never: NEVER, mal
 export const ACCEPTED: [text: string, url: string, origin: string][] = [
   ...list(`
     https://example.com/ http://example.com/ https://api.example.com/charge https://example.com/a/b?c=d&e=%20
-    https://example.com:8443/ http://example.com:443/ https://example.com:80/ http://example.com:1/ https://example.com:65535/x
+    https://example.com:8443/ http://example.com:443/ https://example.com:80/ http://example.com:81/ https://example.com:65535/x
     https://10.example.com/ https://127.example.org/ https://127.0.0.1.example.com/ https://localhost.example.com/
     https://192.168.1.1.example.com/ https://0x7f000001.example.com/ https://169.254.169.254.example.com/
     https://mylocalhost.com/ https://notlocalhost.com/ https://localhost.com/ https://localhosts.example/ https://xlvh.me/

@@ -17,7 +17,7 @@ type Case = (named: Named) => { path: string; body?: unknown; headers?: Record<s
 
 const NEVER_QUEUE = "never-made";
 const reason = { reason: "a test" };
-const url = "http://127.0.0.1:9/";
+const url = "http://127.0.0.1:2/";
 
 /** A request or more for every route, each with a place to name something. Routes that name nothing are apart. */
 const CASES: Record<string, Case[]> = {

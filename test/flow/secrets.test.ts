@@ -106,7 +106,7 @@ async function busyRun(): Promise<void> {
     first,
     await submit({ url: `${target.url}?status=503` }),
     await submit({ url: `${target.url}?status=404` }),
-    await submit({ url: "http://127.0.0.1:9/closed" }),
+    await submit({ url: "http://127.0.0.1:2/closed" }),
     await submit({ url: world.place(() => "reset").url }),
     await submit({ url: world.place(() => "hang").url, timeout: "50ms" }),
     await submit({ url: world.place(() => ({ status: 302, headers: { location: "http://10.0.0.1/" } })).url, max_redirects: 2 }),

@@ -183,7 +183,12 @@ function takeUrl(text: string): void {
     headers: { authorization: "x" },
     body: null,
   };
-  const next = nextHop(hop, 307, text);
+  for (const mode of ["strict", "loose"] as const)
+    checkHop(nextHop({ ...hop, method: "GET" }, 307, text, mode));
+}
+
+function checkHop(next: ReturnType<typeof nextHop>): void {
+  if (next === null) return;
   const check = checkTargetUrl(next.url, RULES);
   if (check.ok && check.origin !== "https://api.redrive.invalid" && "authorization" in next.headers) {
     throw new Error(`a secret would go to ${check.origin}`);

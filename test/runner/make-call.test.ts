@@ -339,15 +339,21 @@ describe("makeCall on a redirect", () => {
     ["DELETE", 302, "DELETE"],
     ["POST", 307, "POST"],
     ["PATCH", 308, "PATCH"],
-  ])("follows %s %i with %s", async (method, status, expected) => {
+  ])("follows %s %i with %s as a browser does, where the task says so", async (method, status, expected) => {
     const { origin, requests } = await serve(redirectOnce(status, "/b"));
     const body = method === "HEAD" ? null : "text";
     const headers = { "content-type": "text/plain", "x-one": "1" };
 
-    const result = await makeCall(
-      buildRequest({ url: origin, method, body, headers, maxRedirects: 1 }),
-      ports,
-    );
+    const request = buildRequest({
+      url: origin,
+      method,
+      body,
+      headers,
+      maxRedirects: 1,
+      redirectMode: "loose",
+    });
+
+    const result = await makeCall(request, ports);
 
     expect(result).toMatchObject({ status: 200, error: null });
     expect(requests[1]).toMatchObject({ method: expected, url: "/b", headers: { "x-one": "1" } });
@@ -367,13 +373,119 @@ describe("makeCall on a redirect", () => {
     expect(requests[1]?.headers.authorization).toBe("Bearer x");
   });
 
-  test("drops secret headers for another origin, and does not bring them back", async () => {
+  test.each([
+    ["POST", 301],
+    ["POST", 302],
+    ["POST", 303],
+    ["PUT", 303],
+    ["DELETE", 303],
+  ])("gives the answer to a %s that a %i would make a GET without body", async (method, status) => {
+    const { origin, requests } = await serve(redirectOnce(status, "/b"));
+
+    const result = await makeCall(
+      buildRequest({ url: origin, method, body: "text", maxRedirects: 3 }),
+      ports,
+    );
+
+    expect(result).toMatchObject({ status, headers: { location: "/b" }, body: "moved", error: null });
+    expect(requests).toHaveLength(1);
+  });
+
+  test.each([
+    ["PUT", 301],
+    ["DELETE", 302],
+    ["POST", 307],
+    ["PATCH", 308],
+  ])("follows a %s %i within the origin with all there is", async (method, status) => {
+    const { origin, requests } = await serve(redirectOnce(status, "/b"));
+    const headers = { "x-one": "1", authorization: "Bearer x", "idempotency-key": "i" };
+
+    await makeCall(buildRequest({ url: origin, method, body: "text", headers, maxRedirects: 1 }), ports);
+
+    expect(requests[1]).toMatchObject({ method, url: "/b", headers, body: Buffer.from("text") });
+  });
+
+  test.each([
+    ["POST", "text", 307],
+    ["POST", null, 307],
+    ["PUT", "text", 308],
+    ["OPTIONS", "text", 301],
+  ])("does not follow a %s with body %j to another origin", async (method, body, status) => {
+    const other = await serve((_, answer) => answer.end());
+    const { origin } = await serve(redirectOnce(status, `${other.origin}/`));
+
+    const result = await makeCall(buildRequest({ url: origin, method, body, maxRedirects: 1 }), ports);
+
+    expect(result).toMatchObject({ status, error: null });
+    expect(other.requests).toEqual([]);
+  });
+
+  test("takes a GET to another origin with no header of the task's, and does not bring them back", async () => {
+    const home = await serve((_, answer) => answer.end());
+    const other = await serve(redirectOnce(307, `${home.origin}/back`));
+    const first = await serve(redirectOnce(302, `${other.origin}/`));
+    const own = {
+      "x-custom-pw": "s",
+      "x-hub-key": "s",
+      "idempotency-key": "i",
+      "redrive-task-id": "t",
+      Cookie: "a=b",
+    };
+    const headers = { ...own, "user-agent": "Redrive" };
+
+    const request = buildRequest({ url: first.origin, method: "GET", headers, maxRedirects: 2 });
+    expect(await makeCall(request, ports)).toMatchObject({ status: 200 });
+
+    for (const received of [other.requests[0], home.requests[0]]) {
+      expect(received?.headers["user-agent"]).toBe("Redrive");
+      const names = Object.keys(own).map((name) => name.toLowerCase());
+      expect(names.filter((name) => received && name in received.headers)).toEqual([]);
+    }
+  });
+
+  test("refuses two Location headers", async () => {
+    const { origin, requests } = await serve((_, answer) =>
+      answer
+        .writeHead(
+          307,
+          [
+            ["location", "/same"],
+            ["location", "/same2"],
+          ].flat(),
+        )
+        .end(),
+    );
+
+    const result = await makeCall(buildRequest({ url: origin, maxRedirects: 3 }), ports);
+
+    expect(result.error).toMatchObject({
+      name: "RedirectRefusedError",
+      message: expect.stringContaining("one URL"),
+    });
+    expect(requests).toHaveLength(1);
+  });
+
+  test("asks of each hop where it came from", async () => {
+    const { origin } = await serve(redirectOnce(307, "/b"));
+    const asked: string[][] = [];
+    const checkUrl = (...hop: [string, string]) => {
+      asked.push(hop);
+      return { ok: true };
+    };
+
+    await makeCall(buildRequest({ url: `${origin}/a`, maxRedirects: 1 }), { ...ports, checkUrl });
+
+    expect(asked).toEqual([[`${origin}/b`, `${origin}/a`]]);
+  });
+
+  test("drops secret headers for another origin in mode loose, and does not bring them back", async () => {
     const home = await serve((_, answer) => answer.end());
     const other = await serve(redirectOnce(307, `${home.origin}/back`));
     const first = await serve(redirectOnce(307, `${other.origin}/`));
     const headers = { Authorization: "Bearer x", Cookie: "a=b", "X-Api-Key": "k", "Idempotency-Key": "i" };
 
-    await makeCall(buildRequest({ url: first.origin, headers, maxRedirects: 2 }), ports);
+    const request = buildRequest({ url: first.origin, headers, maxRedirects: 2, redirectMode: "loose" });
+    await makeCall(request, ports);
 
     for (const received of [other.requests[0], home.requests[0]]) {
       expect(received?.headers).toMatchObject({ "idempotency-key": "i" });
@@ -409,7 +521,7 @@ describe("makeCall on a redirect", () => {
 
   test("ends after as many redirects as were asked for", async () => {
     const { origin, requests } = await serve((_, answer) =>
-      answer.writeHead(302, { location: "/again" }).end(),
+      answer.writeHead(307, { location: "/again" }).end(),
     );
 
     const result = await makeCall(buildRequest({ url: origin, maxRedirects: 2 }), ports);

@@ -125,7 +125,7 @@ async function useOther(): Promise<Named> {
   const final = await world.client.submit({ ...common, url: origin });
   const failing = await world.client.submit({
     ...common,
-    url: "http://127.0.0.3:9/",
+    url: "http://127.0.0.3:2/",
     breaker_key: "pay",
     retry: { max_attempts: 1 },
   });

@@ -13,6 +13,8 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          // Property tests take long while other suites run beside them.
+          testTimeout: 30_000,
           include: [
             "test/{schema,core,callback,sealing,client,runner,shard,breaker,api,faults}/**/*.test.ts",
           ],

@@ -16,6 +16,8 @@ export class SharedBreaker {
   readonly #isOwn: boolean;
   readonly #ports: TargetBreakerPorts;
   #parts: Map<number, TargetBreaker> | null = null;
+  /** What the clock says to all parts; null: the time. */
+  #instant: number | null = null;
   /** When it was told something last, in this life of its memory; 0: never. */
   #heardAt = 0;
   /** When the object's one alarm is armed for, as far as is known; null: not known, or not armed. */
@@ -58,13 +60,13 @@ export class SharedBreaker {
 
   /** Holds the target for all queues, also those that never called it, until a reset. Repeats change nothing. */
   isolate(reason: string, by: string): ToldBreaker {
-    for (const part of this.#allAndTrusted()) part.isolate(reason, by);
+    this.#atOnce((part) => part.isolate(reason, by));
     return this.#viewOf(this.#all());
   }
 
   /** Closes the breaker and releases holds for all queues; load comes back step by step. Repeats change nothing. */
   reset(reason: string, by: string): ToldBreaker {
-    const views = this.#allAndTrusted().map((part) => part.reset(reason, by));
+    const views = this.#atOnce((part) => part.reset(reason, by));
     return {
       ...this.#viewOf(this.#all()),
       releasedHolds: views.flatMap(({ releasedHolds = [] }) => releasedHolds),
@@ -93,9 +95,15 @@ export class SharedBreaker {
     return this.#parts;
   }
 
-  #allAndTrusted(): TargetBreaker[] {
+  /** An operation of all parts, that of what is to come among them: at one instant, so that history has it once. */
+  #atOnce(operation: (part: TargetBreaker) => ToldBreaker): ToldBreaker[] {
     this.#part(TRUSTED_PART);
-    return [...this.#all().values()];
+    this.#instant = this.#ports.now();
+    try {
+      return [...this.#all().values()].map(operation);
+    } finally {
+      this.#instant = null;
+    }
   }
 
   #part(id: number): TargetBreaker {
@@ -112,7 +120,11 @@ export class SharedBreaker {
       const breaker = whole?.state.state === "isolated" ? whole.state : newBreaker(now);
       return { breaker, holdsEndedAt: whole?.holdsEndedAt ?? 0 };
     };
-    const ports = { ...this.#ports, setAlarm: (at: number) => this.#arm(at) };
+    const ports = {
+      ...this.#ports,
+      now: () => this.#instant ?? this.#ports.now(),
+      setAlarm: (at: number) => this.#arm(at),
+    };
     return new TargetBreaker(ports, { key: this.#key, part, fresh });
   }
 

@@ -176,6 +176,13 @@ describe("an operator", () => {
 });
 
 describe("the view", () => {
+  test("has what an operator did once, though time goes on from part to part", () => {
+    for (const shard of ["q1-0", "q2-0", "q3-0"]) told(shard);
+    world.ticks = 1;
+    world.breaker.isolate("moving", "root");
+    expect(world.breaker.view()?.audit).toMatchObject([{ to: "isolated", reason: "moving" }]);
+  });
+
   test("shows the worst part, sums, and each part; to some queues theirs only", () => {
     told("q2-0", failures("q2-0", 1, 9));
     open("q1-0");

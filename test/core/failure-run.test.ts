@@ -5,6 +5,7 @@ import {
   addCall,
   type BreakerCounts,
   failureRun,
+  failuresSince,
   mergeReport,
   NO_COUNTS,
   type SourceCounts,
@@ -188,5 +189,26 @@ describe("a run of failures that opens a breaker", () => {
         () => 0,
       ).breaker.state;
     expect([withRun(7), withRun(8)]).toEqual(["open", "closed"]);
+  });
+});
+
+describe("failuresSince", () => {
+  const at = 1_700_000_000_000;
+  const source = (reach: { okAt?: number; faultsAt?: number[] }) => ({
+    buckets: [],
+    reach: { seq: 1, reachedAt: 0, failedAt: [], ...reach },
+  });
+  const failures = (...reaches: { okAt?: number; faultsAt?: number[] }[]) =>
+    failuresSince(new Map(reaches.map((reach, i) => [`s${i}`, source(reach)])), at, 60_000, 0);
+
+  test("sums over sources, those of one burst taken for one", () => {
+    expect(failures({ faultsAt: [at - 300, at - 200] }, { faultsAt: [at - 200, at - 100] })).toBe(3);
+    expect(failures({}, { faultsAt: [at] })).toBe(1);
+  });
+
+  test("counts from the latest success anywhere on, and no further back than the window", () => {
+    expect(failures({ okAt: at - 250 }, { faultsAt: [at - 300, at - 200] })).toBe(1);
+    expect(failures({ okAt: at - 70_000, faultsAt: [at - 61_000, at - 1_000] })).toBe(1);
+    expect(failures({ okAt: at })).toBe(0);
   });
 });

@@ -56,6 +56,8 @@ export function parked(tasks = 1, attemptsUsed = 1): Pick<BreakerSync, "parked" 
 /** A SharedBreaker on a real SQLite, with time and chance in the test's hands and shards that only listen. */
 export class BreakerWorld {
   now = START;
+  /** How far time goes on each time that it is asked. */
+  ticks = 0;
   breaker: SharedBreaker;
   readonly pushes: Push[] = [];
   /** Shards that cannot be reached. */
@@ -113,7 +115,10 @@ export class BreakerWorld {
     return new SharedBreaker(KEY, false, {
       sql: this.#sql(),
       transaction: this.#memory.transaction,
-      now: () => this.now,
+      now: () => {
+        this.now += this.ticks;
+        return this.now;
+      },
       random: () => 0.5,
       setAlarm: (at) => {
         this.alarmAt = at;

@@ -121,6 +121,18 @@ export const MUTANTS: readonly Mutant[] = [
     "cutHold({ heldFrom: now, heldUntil: now + askedMs }, mostMs)",
     "{ heldFrom: now, heldUntil: now + askedMs }",
   ),
+  one(
+    "a call is held against a target that its task was given later",
+    "src/shard/settle.ts",
+    "(flight?.lane ?? task.target)",
+    "task.target",
+  ),
+  one(
+    "a task is given another target and left in its line",
+    "src/core/rekey.ts",
+    "return { ...task, target, lane: target };",
+    "return { ...task, target };",
+  ),
   one("calls go to an open target", "src/shard/gate.ts", 'if (may === "yes")', 'if (may !== "probe")'),
   one(
     "a probe lease of another shard is used",

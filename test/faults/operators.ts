@@ -49,6 +49,26 @@ export class Operators {
     this.#configure(queue, { settings: changed });
   }
 
+  /** Moves tasks of a shard from line to line. */
+  rekey(): void {
+    const { chance } = this.#world;
+    const { config } = chance.pick(this.#world.queues);
+    const message = {
+      ...{ before: null, state: null, label: null, limit: chance.between(1, 200), dryRun: chance.is(0.1) },
+      target: chance.pick([
+        null,
+        `key:${config.name}/x`,
+        "https://api.example.com",
+        "https://slow.example.com",
+      ]),
+      breakerKey: chance.pick(["x", "y", null]),
+    };
+    const shard = shardName(config.ref, chance.between(0, config.shards - 1));
+    void this.#world
+      .callShard(this.#world.edge(), shard, `rekey to ${message.breakerKey}`, (inner) => inner.rekey(message))
+      .catch(() => undefined);
+  }
+
   /** Stores new settings, and tells the shards, as the catalog does: once each. */
   #configure(queue: Queue, change: Partial<Queue["config"]>): void {
     queue.config = { ...queue.config, ...change, version: queue.config.version + 1 };

@@ -60,6 +60,7 @@ export class People {
     else if (dice < 0.94) this.#operators.pause();
     else if (dice < 0.96) this.#operators.holdTarget();
     else if (dice < 0.98) this.#operators.change();
+    else if (dice < 0.99) this.#operators.rekey();
     else this.#world.endSomebody();
   }
 

@@ -141,7 +141,7 @@ function checkLease(rows: ShardRows, before: RowVersion, after: RowVersion, at: 
   if (begins && (after.leaseUntil === null || after.leaseUntil <= at))
     ledger.violate("a lease runs for a while", `${id}: lease ${after.lease}`, id);
   if (before.leaseUntil === null || (!begins && after.leaseUntil !== null)) return;
-  const lane = before.callback?.state === "running" ? before.callback.lane : before.target;
+  const lane = before.callback?.state === "running" ? before.callback.lane : rows.calledBy(before);
   ledger.ends.note(rows.name, targetOfLane(lane));
   if (!endsRightly(rows, before, after, at))
     ledger.violate(
@@ -185,7 +185,8 @@ function noteRetryAfter(
   const asked = Number(headers[ASKED_UNTIL] ?? 0);
   if (asked === 0) return;
   const until = Math.min(asked, ledger.now + rows.mostHoldMs);
-  const target = before.callback?.state === "running" ? targetOfLane(before.callback.lane) : before.target;
+  const target =
+    before.callback?.state === "running" ? targetOfLane(before.callback.lane) : rows.calledBy(before);
   rows.noteAsked(target, until);
   const askedMs = until - ledger.now - RETRY_AFTER_SLACK_MS;
   const waits = after.state === "retrying" && after.leaseUntil === null;

@@ -57,6 +57,8 @@ export class ShardRows implements Watcher {
   #targets: ReadonlyMap<string, DownTarget> = new Map();
   /** When each target asked for no calls and until when, as the shard heard; by the simulated time. */
   readonly #asked = new Map<string, { at: number; until: number }>();
+  /** The target of each attempt that memory has in flight. */
+  readonly #letGoFor = new Map<string, string>();
   /** The most that its queue lets a target ask for, over the settings that may have held in the turn that is checked. */
   mostHoldMs = 0;
   /** Leases given, by their number in the row. */
@@ -108,6 +110,11 @@ export class ShardRows implements Watcher {
     if (until > known) this.#asked.set(target, { at: this.ledger.now, until });
   }
 
+  /** The target that a task's attempt in flight was let go for: it may have been given another one since. */
+  calledBy({ id, target }: RowVersion): string {
+    return this.#letGoFor.get(id) ?? target;
+  }
+
   /** An operator has released what the target asked for. */
   noteReleased(target: string): void {
     this.#asked.delete(target);
@@ -134,6 +141,8 @@ export class ShardRows implements Watcher {
   lost(): void {
     this.#turns = [];
     this.#failedCallbacks = [];
+    // A shard that starts anew goes by its rows.
+    this.#letGoFor.clear();
     this.#limits.lost();
     this.#polls.lost();
     this.#targets = this.#readTargets();
@@ -198,6 +207,7 @@ export class ShardRows implements Watcher {
     given.add(`${round} ${lease}`);
     this.#given.set(ownerId(id), given);
     const delivers = callback?.state === "running";
+    if (!delivers) this.#letGoFor.set(id, target);
     return { id, target: delivers ? targetOfLane(callback.lane) : target, at, delivers };
   }
 

@@ -24,7 +24,10 @@ const operates = fc.record({
   action: fc.constantFrom("cancel" as const, "retry" as const, "resume" as const),
   force: fc.boolean(),
 });
+const key = fc.constantFrom("x", "y", null);
 const rare: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ do: fc.constant("rekey" as const), pick, key }),
+  fc.record({ do: fc.constant("rekeyAll" as const), host: fc.nat({ max: 2 }), key }),
   fc.record({ do: fc.constant("repeat" as const), pick }),
   fc.record({ do: fc.constant("stale" as const), pick }),
   fc.record({ do: fc.constant("die" as const), pick }),

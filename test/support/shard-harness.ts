@@ -22,6 +22,8 @@ export type Step =
   | { do: "die"; pick: number }
   | { do: "wait"; ms: number }
   | { do: "operate"; pick: number; action: "cancel" | "retry" | "resume"; force: boolean }
+  | { do: "rekey"; pick: number; key: string | null }
+  | { do: "rekeyAll"; host: number; key: string | null }
   | { do: "restart" }
   | { do: "runners"; take: "all" | "none" | "one" | "overloaded" | "unknown" }
   | { do: "pause"; paused: boolean };
@@ -122,6 +124,18 @@ export class ShardHarness {
         if (id !== undefined) await world.operate(id, step.action, step.force);
         return;
       }
+      case "rekey": {
+        const id = picked(this.ids, step.pick);
+        if (id !== undefined) await world.shard.rekeyTask(id, step.key);
+        return world.settled();
+      }
+      case "rekeyAll":
+        await world.shard.rekey({
+          ...{ before: null, state: null, label: null, limit: 200, dryRun: false },
+          target: `https://host-${step.host}.example.com`,
+          breakerKey: step.key,
+        });
+        return world.settled();
       case "restart":
         world.restart();
         return;

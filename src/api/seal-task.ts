@@ -1,22 +1,24 @@
+import { base64ToBytes } from "../callback/base64.ts";
 import type { NewTask, QueueConfig } from "../core/messages.ts";
-import { headerField } from "../core/sealed.ts";
+import { BODY_FIELD, headerField } from "../core/sealed.ts";
 import { isSecretHeader } from "../core/secret-headers.ts";
 import type { TaskCall } from "../core/task.ts";
-import { type DataKey, type Keyring, UnsealError } from "../sealing/keyring.ts";
-import { keyedHash, seal } from "../sealing/seal.ts";
+import { type DataKey, type Keyring, toBytes, UnsealError } from "../sealing/keyring.ts";
+import { keyedHash, seal, sealBytes } from "../sealing/seal.ts";
 import { AppError } from "./app-error.ts";
 
 /**
  * A new task as it is stored: values of secret headers, its own and those of its callback, sealed with its queue's data
- * key, and the hash of such a request keyed, so that nobody can try guesses on it. The same object where nothing in it is
+ * key, its body too where the queue wants that, and the hash of such a request keyed, so that nobody can try guesses on it. The same object where nothing in it is
  * secret, or its queue has no data key. Throws AppError `not_configured` where the queue has one that cannot be opened:
  * what was to be encrypted is not stored in plain.
  */
 export async function sealTask(task: NewTask, queue: QueueConfig, keyring: Keyring): Promise<NewTask> {
   const [newest] = queue.dataKeys ?? [];
-  if (newest === undefined || !hasSecrets(task.call)) return task;
+  const hasBody = queue.settings.encrypt && task.call.body !== null;
+  if (newest === undefined || !(hasBody || hasSecrets(task.call))) return task;
   const key = await dataKey(newest, queue.name, keyring);
-  const call = await sealedCall(task.call, key);
+  const call = await sealedCall(hasBody ? await withSealedBody(task.call, key) : task.call, key);
   if (task.requestHash === null) return { ...task, call };
   const requestHash = await keyedHash(task.requestHash, key);
   return { ...task, call, requestHash, plainHash: task.requestHash };
@@ -46,6 +48,15 @@ async function sealedCall(call: TaskCall, key: DataKey): Promise<TaskCall> {
   if (callback?.headers === undefined) return { ...call, headers };
   const own = await sealedHeaders(callback.headers, "callback", key);
   return { ...call, headers, callback: { ...callback, headers: own } };
+}
+
+/** Its bytes are sealed, not their base64, which would take a third more. */
+async function withSealedBody(call: TaskCall, key: DataKey): Promise<TaskCall> {
+  const { body, bodyEncoding } = call;
+  if (body === null) return call;
+  const bytes = bodyEncoding === "base64" ? base64ToBytes(body) : toBytes(body);
+  if (bytes === null) throw new Error("expected a body that is base64, as it was checked to be");
+  return { ...call, body: await sealBytes(bytes, BODY_FIELD, key), bodySealed: true };
 }
 
 async function sealedHeaders(

@@ -14,6 +14,7 @@ import { cachedQueue } from "./catalog-cache.ts";
 import { isTraceparent } from "./check-headers.ts";
 import { noQueue, refused, shardOfTask } from "./find-task.ts";
 import { listTasks } from "./list.ts";
+import { openView } from "./open-view.ts";
 import { parse } from "./parse.ts";
 import { readBody } from "./read-body.ts";
 import { RetryQuery } from "./retry-query.ts";
@@ -81,7 +82,7 @@ tasks.get("/v1/tasks/:id", needs("read"), async (c) => {
   const id = c.req.param("id");
   const answer = await readShard(c.env, await shardOfTask(c, id), (shard, quiet) => shard.get(id, quiet));
   if (!answer.ok) throw refused(answer);
-  return c.json(answer.task);
+  return c.json(await openView(c.env, answer));
 });
 
 tasks.post("/v1/tasks/:id/cancel", needs("operate"), (c) => operate(c, c.req.param("id"), "cancel", false));
@@ -97,7 +98,7 @@ async function operate(c: AppContext, id: string, action: OperateAction, force: 
   const name = await shardOfTask(c, id);
   const answer = await callShard(c.env, name, (shard) => shard.operate(id, action, force));
   if (!answer.ok) throw refused(answer);
-  return c.json(answer.task);
+  return c.json(await openView(c.env, answer));
 }
 
 /** The tasks of a batch whose first attempts this request offers to make: those of the highest priority. */

@@ -28,6 +28,17 @@ export function callbackBody(task: Task, queue: string, now: number): string {
   return JSON.stringify(payload);
 }
 
+/** Where in a payload the body of the answer stands, if it is sealed; null: it is not. It is text without escapes. */
+export function sealedPart(
+  payload: string,
+  response: KeptResponse | null,
+): { start: number; end: number } | null {
+  if (response?.sealed === undefined) return null;
+  // The last place: what stands before it came from the task's submitter.
+  const start = payload.lastIndexOf(response.body);
+  return { start, end: start + response.body.length };
+}
+
 type Data = CallbackPayload["data"];
 
 function taskPart(task: Task, queue: string): Data["task"] {

@@ -83,6 +83,9 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
     const wanted = before === null ? newQueue(name, settings, secret) : { ...before, settings: changed };
     const sealed = await this.#sealed(wanted);
     if (!sealed.ok) return sealed;
+    if (settings.encrypt && sealed.queue.dataKeys === undefined) {
+      return refuse("not_configured", "encrypt: REDRIVE_ENCRYPTION_KEY is not set");
+    }
     // While it was sealed, others may have changed the queue, made it or deleted it.
     if (!isSame(this.#queues.byName(name), before)) return this.putQueue(name, settings);
     if (before !== null) {

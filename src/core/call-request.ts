@@ -1,4 +1,4 @@
-import type { CallRequest, QueueConfig } from "./messages.ts";
+import type { CallRequest, QueueConfig, SealedWith } from "./messages.ts";
 import { hashText } from "./queue-shards.ts";
 import { isSealed } from "./sealed.ts";
 import type { Task, TaskCall } from "./task.ts";
@@ -57,11 +57,18 @@ export function callbackRequest(delivery: {
   };
 }
 
-/** The request with what opens its sealed values, where it has any. */
-export function withKeys(request: CallRequest, { name, dataKeys = [] }: QueueConfig): CallRequest {
+/**
+ * The request with what opens its sealed values, where it has any; `more`: what of its bodies is sealed, or is to be.
+ */
+export function withKeys(
+  request: CallRequest,
+  { name, dataKeys = [] }: QueueConfig,
+  more: Omit<SealedWith, "queue" | "keys"> | null = null,
+): CallRequest {
   const { headers, sign } = request;
-  const isPlain = !Object.values(headers).some(isSealed) && sign?.secrets.some(isSealed) !== true;
-  return isPlain ? request : { ...request, sealed: { queue: name, keys: dataKeys } };
+  const hasSecret = Object.values(headers).some(isSealed) || sign?.secrets.some(isSealed) === true;
+  if (!hasSecret && more === null) return request;
+  return { ...request, sealed: { queue: name, keys: dataKeys, ...more } };
 }
 
 /** The request of a readiness probe. */
@@ -80,7 +87,7 @@ export function traceparentOf(taskId: string): string {
 }
 
 function bodyOf(call: TaskCall): string | Uint8Array | null {
-  if (call.body === null || call.bodyEncoding === "utf8") return call.body;
+  if (call.body === null || call.bodyEncoding === "utf8" || call.bodySealed) return call.body;
   return Uint8Array.from(atob(call.body), (character) => character.charCodeAt(0));
 }
 

@@ -100,9 +100,14 @@ function faultOf(result: CallResult, sorted: Outcome, now: number): Fault {
   return {
     errorType,
     errorCode: (sorted.status === 429 ? null : codeOf(answer)) ?? errorType,
-    errorMessage: cleaned(error === null ? at(at(answer, "error"), "message") : hideUrls(error.message)),
+    errorMessage: cleaned(error === null ? messageOf(result, answer) : hideUrls(error.message)),
     faultClass: PERMANENT.has(errorType) ? "permanent" : "transient",
   };
+}
+
+/** The answer's `error.message`, but for one whose body is not to be stored in plain. */
+function messageOf({ sealedBody }: CallResult, answer: Value): Value {
+  return sealedBody === undefined ? at(at(answer, "error"), "message") : null;
 }
 
 function textOf(result: CallResult): string | null {

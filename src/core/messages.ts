@@ -92,6 +92,12 @@ export interface CallRequest {
 export interface SealedWith {
   queue: string;
   keys: string[];
+  /** The body is sealed too. */
+  body?: true;
+  /** The body is a callback's payload, and the sealed body of an answer stands in it from here to there. */
+  payload?: { start: number; end: number };
+  /** The answer's body is to be sealed for storage. */
+  answer?: true;
 }
 
 /** The right to make one call now. */
@@ -120,6 +126,8 @@ export interface CallResult {
   bodyEncoding: "utf8" | "base64";
   truncated: boolean;
   durationMs: number;
+  /** The body once more, sealed: what is to be stored of it. Left out: it is stored as it is. */
+  sealedBody?: string;
   /** The status and headers came, but not the whole body; `body` is then empty and `truncated` true. Left out: it did. */
   bodyError?: BodyError;
   /** Where the call threw: the exception's name and message. */
@@ -189,7 +197,8 @@ export interface ShardStats {
   inFlight: number;
 }
 
-export type TaskAnswer = { ok: true; task: TaskView } | Refusal;
+/** `sealed`: the body of the task's response is, and whoever shows it unseals it first. */
+export type TaskAnswer = { ok: true; task: TaskView; sealed?: true } | Refusal;
 /** Gives a page of tasks another `breaker_key`; the filter is as in ListMessage. */
 export interface RekeyMessage {
   before: string | null;

@@ -10,6 +10,9 @@ export const MIN_ENCRYPTION_KEY_LENGTH = 32;
 const WRAPPED_PREFIX = "key:v1:";
 /** The field that a signing secret's sealed value is bound to. */
 export const SECRET_FIELD = "signing secret";
+/** The fields that a request's body, and the kept body of an answer, are bound to. */
+export const BODY_FIELD = "body";
+export const ANSWER_FIELD = "response body";
 /** Data keys that a queue keeps; older ones were given up for lost. */
 export const MAX_DATA_KEYS = 8;
 

@@ -65,6 +65,8 @@ export interface KeptResponse {
   body: string;
   bodyEncoding: "utf8" | "base64";
   truncated: boolean;
+  /** The body is sealed. */
+  sealed?: true;
 }
 
 /** A task's own callback settings; what is absent is taken from the queue's. */
@@ -84,6 +86,8 @@ export interface TaskCall {
   /** Text, bytes in base64 (see bodyEncoding), or null. Kept apart from the row where it is large. */
   body: string | null;
   bodyEncoding: "utf8" | "base64";
+  /** The body is sealed: its bytes, whatever bodyEncoding says. */
+  bodySealed?: true;
   /** The task's own timeout; null: the queue's. */
   timeoutMs: number | null;
   maxRedirects: number;

@@ -1,7 +1,7 @@
 import type { CallRequest, CallResult, Grant, SealedWith } from "../core/messages.ts";
-import { headerField, isSealed, SECRET_FIELD } from "../core/sealed.ts";
-import { type Keyring, keepBounded, UnsealError } from "../sealing/keyring.ts";
-import { unseal } from "../sealing/seal.ts";
+import { ANSWER_FIELD, BODY_FIELD, headerField, isSealed, SECRET_FIELD } from "../core/sealed.ts";
+import { type DataKey, type Keyring, keepBounded, UnsealError } from "../sealing/keyring.ts";
+import { seal, unseal, unsealBytes } from "../sealing/seal.ts";
 import { type CallPorts, makeCall, noAnswer } from "./make-call.ts";
 
 /**
@@ -19,9 +19,15 @@ export async function callGranted(
   ports: CallPorts & { keyring?: Keyring },
 ): Promise<CallResult> {
   const { sealed, ...plain } = request;
+  const { keyring } = ports;
   if (sealed === undefined) return makeCall(request, ports);
   try {
-    return await makeCall(await opened(plain, kind, sealed, ports.keyring), ports);
+    if (keyring === undefined) throw new UnsealError("this runner has no keys");
+    const whole = await opened(plain, kind, sealed, keyring);
+    if (sealed.answer === undefined) return await makeCall(whole, ports);
+    // Before the call: an answer that cannot be stored is not asked for.
+    const key = await keyring.open(sealed.keys[0] ?? "", sealed.queue);
+    return await withSealedBody(await makeCall(whole, ports), key);
   } catch (error) {
     return { ...noAnswer(error), durationMs: 0 };
   }
@@ -31,9 +37,8 @@ async function opened(
   request: CallRequest,
   kind: Grant["kind"],
   sealed: SealedWith,
-  keyring: Keyring | undefined,
+  keyring: Keyring,
 ): Promise<CallRequest> {
-  if (keyring === undefined) throw new UnsealError("this runner has no keys");
   const isCallback = kind === "callback";
   const read = (value: string, field: string): Promise<string> =>
     isCallback ? unsealOnce(value, field, keyring, sealed) : unseal(value, field, keyring, sealed);
@@ -42,8 +47,32 @@ async function opened(
     if (!isSealed(value)) continue;
     headers[name] = await read(value, headerField(isCallback ? "callback" : "call", name));
   }
+  const body = await openedBody(request.body, sealed, keyring);
   const { sign } = request;
-  return { ...request, headers, sign: sign && { ...sign, secrets: await readable(sign.secrets, read) } };
+  return {
+    ...request,
+    headers,
+    body,
+    sign: sign && { ...sign, secrets: await readable(sign.secrets, read) },
+  };
+}
+
+async function openedBody(
+  body: CallRequest["body"],
+  sealed: SealedWith,
+  keyring: Keyring,
+): Promise<CallRequest["body"]> {
+  if (typeof body !== "string") return body;
+  if (sealed.body) return unsealBytes(body, BODY_FIELD, keyring, sealed);
+  if (sealed.payload === undefined) return body;
+  const { start, end } = sealed.payload;
+  const text = await unseal(body.slice(start, end), ANSWER_FIELD, keyring, sealed);
+  return body.slice(0, start) + JSON.stringify(text).slice(1, -1) + body.slice(end);
+}
+
+async function withSealedBody(result: CallResult, key: DataKey): Promise<CallResult> {
+  if (result.body === "") return result;
+  return { ...result, sealedBody: await seal(result.body, ANSWER_FIELD, key) };
 }
 
 /** The secrets that can be read: while two are valid, a receiver that knows one of them can verify. */

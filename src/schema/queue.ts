@@ -62,6 +62,10 @@ export const QueueSettings = z.strictObject({
     .default(true)
     .meta({ description: "Whether calls at a time to one target follow what it bears" }),
   events: EventSettings.nullable().default(null),
+  encrypt: z
+    .boolean()
+    .default(false)
+    .meta({ description: "Whether bodies of requests and answers are stored encrypted" }),
   shards: z
     .int()
     .min(1)

@@ -1,4 +1,4 @@
-import { callbackBody, messageId } from "../callback/payload.ts";
+import { callbackBody, messageId, sealedPart } from "../callback/payload.ts";
 import { attemptRequest, callbackRequest, probeRequest, withKeys } from "../core/call-request.ts";
 import { callbackHeaders, DEFAULT_CALLBACK_TIMEOUT_MS } from "../core/callback-settings.ts";
 import { deliver } from "../core/deliver.ts";
@@ -80,7 +80,7 @@ export function grantOf(ctx: ShardContext, task: Task, kind: "attempt" | "callba
     lease: task.lease,
     leaseUntil: task.leaseUntil ?? 0,
     leaseMs,
-    request: withKeys(kind === "attempt" ? attemptCall(ctx, task) : deliveryCall(ctx, task), ctx.queue),
+    request: kind === "attempt" ? attemptCall(ctx, task) : deliveryCall(ctx, task),
   };
 }
 
@@ -115,7 +115,14 @@ function admission(ctx: ShardContext, task: Task, kind: "attempt" | "callback", 
 }
 
 function attemptCall(ctx: ShardContext, task: Task): CallRequest {
-  return attemptRequest(task, ctx.policyOf(task).maxAttempts, ctx.timeoutOf(task), ctx.now());
+  const request = attemptRequest(task, ctx.policyOf(task).maxAttempts, ctx.timeoutOf(task), ctx.now());
+  const { bodySealed } = task.call;
+  const isToSeal = ctx.queue.settings.encrypt && ctx.queue.dataKeys !== undefined;
+  if (bodySealed === undefined && !isToSeal) return withKeys(request, ctx.queue);
+  return withKeys(request, ctx.queue, {
+    ...(bodySealed && { body: true }),
+    ...(isToSeal && { answer: true }),
+  });
 }
 
 /** The signed message; its URL was settled when the round ended, all else is as set now. */
@@ -124,12 +131,15 @@ function deliveryCall(ctx: ShardContext, task: Task): CallRequest {
   const rotating = previousSecretUntil !== null && ctx.now() < previousSecretUntil;
   const id = ownerId(task.id);
   const url = task.callback?.url ?? "";
-  return callbackRequest({
+  const body = isEventId(task.id) ? (task.call.body ?? "") : callbackBody({ ...task, id }, name, ctx.now());
+  const request = callbackRequest({
     url,
     headers: callbackHeaders(task.call.callback, settings.callback, url),
-    body: isEventId(task.id) ? (task.call.body ?? "") : callbackBody({ ...task, id }, name, ctx.now()),
+    body,
     messageId: messageId(id, task.round),
     secrets: rotating ? secrets : secrets.slice(0, 1),
     timeoutMs: deliveryTimeout(ctx, task),
   });
+  const payload = sealedPart(body, task.response);
+  return withKeys(request, ctx.queue, payload && { payload });
 }

@@ -5,6 +5,7 @@ import { deliver } from "../core/deliver.ts";
 import { targetOfLane } from "../core/lane.ts";
 import type { CallResult, Grant, SettleAnswer, SettleMessage } from "../core/messages.ts";
 import { isTaskRow } from "../core/row-id.ts";
+import { redactHeaders } from "../core/secret-headers.ts";
 import { attemptsInRound, type KeptResponse, type Task } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
 import { weightOf } from "../core/weight.ts";
@@ -180,8 +181,10 @@ function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome,
 /** What is kept of an answer; null where there was none. */
 function keptResponse(result: CallResult): KeptResponse | null {
   if (result.error !== null) return null;
-  const { status, headers, body, bodyEncoding, truncated } = result;
-  return { status, headers, body, bodyEncoding, truncated };
+  const { status, body, bodyEncoding, truncated, sealedBody } = result;
+  // Values of secret headers are shown to nobody, so they are not kept either.
+  const kept = { status, headers: redactHeaders(result.headers), bodyEncoding, truncated };
+  return sealedBody === undefined ? { ...kept, body } : { ...kept, body: sealedBody, sealed: true };
 }
 
 function logAttempt(ctx: ShardContext, task: Task): void {

@@ -137,7 +137,7 @@ export class Shard implements ShardApi {
     if (!(await this.#hasSettings())) return notFound(id);
     return this.#read(quiet, () => {
       const task = isTaskRow(id) ? this.ctx.rows.readWithoutRequest(id) : null;
-      return task === null ? notFound(id) : { ok: true, task: taskView(task, viewContext(this.ctx, task)) };
+      return task === null ? notFound(id) : this.#shown({ ok: true, task });
     });
   }
 
@@ -213,7 +213,9 @@ export class Shard implements ShardApi {
 
   #shown(result: { ok: true; task: Task } | Refusal): TaskAnswer {
     if (!result.ok) return result;
-    return { ok: true, task: taskView(result.task, viewContext(this.ctx, result.task)) };
+    const { task } = result;
+    const answer = { ok: true, task: taskView(task, viewContext(this.ctx, task)) } as const;
+    return task.response?.sealed ? { ...answer, sealed: true } : answer;
   }
 
   #settleOne(tx: Tx, message: SettleMessage): SettleAnswer {

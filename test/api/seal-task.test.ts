@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import type { AppError } from "../../src/api/app-error.ts";
 import { sealTask } from "../../src/api/seal-task.ts";
 import type { NewTask } from "../../src/core/messages.ts";
-import { headerField, isSealed } from "../../src/core/sealed.ts";
+import { BODY_FIELD, headerField, isSealed } from "../../src/core/sealed.ts";
 import { Keyring } from "../../src/sealing/keyring.ts";
-import { unseal } from "../../src/sealing/seal.ts";
+import { unseal, unsealBytes } from "../../src/sealing/seal.ts";
 import { buildConfig, buildNewTask, HOOK, type TaskOverrides } from "../support/shard-messages.ts";
 
 const keyring = new Keyring(["a deployment secret of many characters"]);
@@ -44,6 +44,25 @@ describe("sealTask", () => {
     expect(isSealed(sealed.call.callback?.headers?.cookie ?? "")).toBe(true);
     expect((await sealTask(task({ call: { callback: null } }), config, keyring)).call.callback).toBeNull();
   });
+
+  test.each<[string, "utf8" | "base64", Uint8Array]>([
+    ['\ufeff{ "a": "ü" }', "utf8", new TextEncoder().encode('\ufeff{ "a": "ü" }')],
+    ["AP8Qf/8=", "base64", new Uint8Array([0, 255, 16, 127, 255])],
+  ])(
+    "seals the bytes of the body %j where the queue wants that, and there only",
+    async (body, bodyEncoding, bytes) => {
+      const config = await queue();
+      const given = buildNewTask(0, { call: { headers: {}, body, bodyEncoding } });
+      expect(await sealTask(given, config, keyring)).toBe(given);
+      const wanting = { ...config, settings: { ...config.settings, encrypt: true } };
+      const { call } = await sealTask(given, wanting, keyring);
+      expect(call).toMatchObject({ bodySealed: true, bodyEncoding });
+      const keys = { queue: "pay", keys: config.dataKeys ?? [] };
+      expect(await unsealBytes(call.body ?? "", BODY_FIELD, keyring, keys)).toEqual(bytes);
+      const bodiless = buildNewTask(0, { call: { headers: {}, body: null } });
+      expect(await sealTask(bodiless, wanting, keyring)).toBe(bodiless);
+    },
+  );
 
   test("keys the hash of a request with secrets, and tells the plain one too", async () => {
     const config = await queue();

@@ -1,9 +1,27 @@
 import { describe, expect, test } from "vitest";
-import { callbackBody, messageId } from "../../src/callback/payload.ts";
+import { callbackBody, messageId, sealedPart } from "../../src/callback/payload.ts";
 import type { Attempt, Task } from "../../src/core/task.ts";
 import { CallbackPayload } from "../../src/schema/callback.ts";
 
 const NOW = Date.parse("2026-11-23T10:00:00Z");
+
+describe("sealedPart", () => {
+  const text = "sealed:v1:key:AAAA";
+  const response = { status: 200, headers: {}, body: text, bodyEncoding: "utf8", truncated: false } as const;
+
+  test("is where the answer's body stands, and not where the submitter has put the same", () => {
+    const task = buildTask({ response: { ...response, sealed: true } });
+    const body = callbackBody({ ...task, call: { ...task.call, metadata: { body: text } } }, "payments", NOW);
+    const { start, end } = sealedPart(body, { ...response, sealed: true }) ?? { start: 0, end: 0 };
+    const opened = JSON.parse(`${body.slice(0, start)}fine${body.slice(end)}`);
+    expect(opened.data).toMatchObject({ response: { body: "fine" }, task: { metadata: { body: text } } });
+  });
+
+  test("is null where no answer was kept, or its body is not sealed", () => {
+    expect(sealedPart("{}", null)).toBeNull();
+    expect(sealedPart(text, response)).toBeNull();
+  });
+});
 
 describe("callbackBody", () => {
   test("tells a success in the shape of CallbackPayload", () => {

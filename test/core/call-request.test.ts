@@ -202,6 +202,16 @@ describe("withKeys", () => {
     expect(withKeys(delivery(["whsec_x", "sealed:v1:k:d"]), config).sealed).toEqual(sealed);
   });
 
+  test("says what of the bodies is sealed, or is to be", () => {
+    const more = { body: true, answer: true } as const;
+    expect(withKeys(attempt({}), config, more).sealed).toEqual({ ...sealed, ...more });
+  });
+
+  test("passes a sealed body on as it is stored, whatever it holds", () => {
+    const call = { body: "sealed:v1:k:d", bodyEncoding: "base64", bodySealed: true } as const;
+    expect(requestOf(buildTask({ state: "running", call })).body).toBe("sealed:v1:k:d");
+  });
+
   test("says that it is sealed also where the queue has no keys, so that nobody sends what is stored", () => {
     const request = withKeys(attempt({ authorization: "sealed:v1:k:d" }), buildConfig());
     expect(request.sealed).toEqual({ queue: "default", keys: [] });

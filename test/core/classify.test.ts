@@ -115,6 +115,13 @@ describe("classify", () => {
     expect(of({ status, body }).errorType).toBe(errorType);
   });
 
+  test("leaves the answer's message out where its body is not to be stored in plain", () => {
+    const body = '{"error":{"code":"declined","message":"card of Ann"}}';
+    expect(of({ status: 402, body })).toMatchObject({ errorCode: "declined", errorMessage: "card of Ann" });
+    const sealed = of({ status: 402, body, sealedBody: "sealed:v1:k:d" });
+    expect(sealed).toMatchObject({ errorCode: "declined", errorMessage: null, bodyText: body });
+  });
+
   test("takes a 52x with bytes for the target's own answer", () => {
     expect(of({ status: 522, body: "AAAA", bodyEncoding: "base64" }).errorType).toBe("server_error");
   });

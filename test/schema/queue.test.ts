@@ -10,6 +10,7 @@ const counts = Object.fromEntries(TASK_STATES.map((state) => [state, 0]));
 describe("QueueSettings", () => {
   test("fills in what is left out", () => {
     expect(QueueSettings.parse({})).toEqual({
+      encrypt: false,
       retry: {},
       timeout: 20_000,
       callback: null,

@@ -16,6 +16,14 @@ const PLANTED = {
   ofTask: "Bearer planted-for-the-receiver-by-the-task-04bd",
   ofQueue: "Bearer planted-for-the-receiver-by-the-queue-a9e2",
 };
+/** The same of bodies, in a queue that wants them encrypted. */
+const BODIES = {
+  text: "planted-in-a-body-c77b",
+  long: `planted-in-a-long-body-19d5 ${"x".repeat(9_000)}`,
+  answer: "planted-in-an-answer-66f0",
+  message: "planted-in-an-error-message-8e41",
+  setCookie: "planted-in-an-answers-cookie-b3a8",
+};
 /** What is no secret, and therefore in some file: else the search would prove nothing. */
 const PLAIN = "not-a-secret-5d20";
 const HEADERS = { authorization: PLANTED.header, cookie: PLANTED.cookie, "x-plain": PLAIN };
@@ -65,6 +73,31 @@ async function useSecrets(at: TestServer, queue: string, key = queue) {
     await taskWhen(client, id, ({ callback }) => callback?.state === "delivered");
   }
   return { client, url, done, waiting };
+}
+
+/** Tasks with bodies, one of which fails, in a queue that wants them encrypted. */
+async function useBodies(at: TestServer, queue: string) {
+  const client = clientOf(at);
+  await client.queues.put(queue, { encrypt: true, callback: { url: `${target.url}/hook/${queue}` } });
+  const url = `${target.url}/bodies/${queue}`;
+  const answer = JSON.stringify({ said: BODIES.answer, error: { code: "odd", message: BODIES.message } });
+  const headers = { "set-cookie": `id=${BODIES.setCookie}`, "content-type": "application/json" };
+  target.respond(({ path, body }) =>
+    path.startsWith("/bodies") ? { status: body.includes("fail") ? 400 : 200, headers, body: answer } : null,
+  );
+  const bytes = Buffer.from(`${BODIES.text}\u0000\u00ff`, "latin1");
+  const given = [
+    { body: { here: BODIES.text, id: 1 }, idempotency_key: "body" },
+    { body: BODIES.long },
+    { body_base64: bytes.toString("base64") },
+    { body: { fail: BODIES.text } },
+  ];
+  const views = [];
+  for (const task of given) {
+    const { id } = await client.submit({ url, queue, ...task });
+    views.push(await taskWhen(client, id, ({ callback }) => callback?.state === "delivered"));
+  }
+  return { client, views, answer, bytes };
 }
 
 function callsTo(path: string): TargetCall[] {
@@ -123,6 +156,45 @@ describe.each(["shard", "edge"])("a server that makes its calls at the %s", (RED
       await rm(folder, { recursive: true, force: true });
     }
   });
+});
+
+describe("a queue that wants bodies encrypted", () => {
+  test.each(["shard", "edge"])(
+    "sends, shows and tells them, and has none in its files (%s)",
+    async (REDRIVE_CALLS) => {
+      const folder = await mkdtemp(join(tmpdir(), "redrive-test-"));
+      try {
+        const at = await start({ REDRIVE_ENCRYPTION_KEY: OLD_KEY, REDRIVE_CALLS }, folder);
+        const { client, views, answer, bytes } = await useBodies(at, "sealed");
+        const sent = callsTo("/bodies/sealed").map(({ body }) => body);
+        expect(sent.slice(0, 2)).toEqual([JSON.stringify({ here: BODIES.text, id: 1 }), BODIES.long]);
+        expect(sent[2]).toContain(bytes.toString("latin1").slice(0, -1));
+        expect(views.map(({ state, response }) => [state, response?.body])).toEqual([
+          ["succeeded", answer],
+          ["succeeded", answer],
+          ["succeeded", answer],
+          ["failed", answer],
+        ]);
+        expect(views.at(-1)?.attempts.at(-1)).toMatchObject({ error_code: "odd", error_message: null });
+        const told = callsTo("/hook/sealed").map((call) => verified(call, SIGNING).data);
+        expect(told.map(({ response }) => response?.body)).toEqual([answer, answer, answer, answer]);
+        const again = { url: `${target.url}/bodies/sealed`, queue: "sealed", idempotency_key: "body" };
+        const same = await client.submit({ ...again, body: { id: 1, here: BODIES.text } });
+        expect(same).toMatchObject({ duplicate: true, id: views[0]?.id });
+
+        for (const value of Object.values(BODIES)) expect(await holding(folder, value), value).toEqual([]);
+        expect(await holding(folder, bytes.toString("base64").slice(0, 24))).toEqual([]);
+
+        const blind = clientOf(await start({ REDRIVE_ENCRYPTION_KEY: NEW_KEY, REDRIVE_CALLS }, folder));
+        expect((await blind.get(views[0]?.id ?? "")).response?.body).toBe("[encrypted]");
+        const list = await blind.list({ queue: "sealed" }).next();
+        expect(list.value).not.toHaveProperty("response");
+      } finally {
+        await server?.stop();
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+  );
 });
 
 describe("the deployment's secret", () => {

@@ -278,6 +278,16 @@ describe("Catalog encryption", () => {
     });
   });
 
+  test("takes no queue that wants its bodies encrypted where the deployment has no secret", async () => {
+    expect(await put("a", { encrypt: true })).toMatchObject({ config: { settings: { encrypt: true } } });
+    await inside(async (state) => {
+      const without = await started(state, plain);
+      const answer = await without.putQueue("b", settings({ encrypt: true }));
+      expect(answer).toMatchObject({ ok: false, code: "not_configured" });
+      expect(await without.queueByName("b")).toBeNull();
+    });
+  });
+
   test("wraps data keys anew under the next secret, and leaves what they seal", async () => {
     const { config } = await put("a", { callback });
     await inside(async (state) => {

@@ -4,7 +4,7 @@ import type { ErrorCode, Problem, ProblemIssue } from "../schema/problem.ts";
 const MAX_ISSUES = 20;
 
 interface Kind {
-  status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 421 | 500 | 503;
+  status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 421 | 429 | 500 | 503;
   title: string;
 }
 
@@ -28,6 +28,7 @@ export const PROBLEM_KINDS: Record<ErrorCode, Kind> = {
   queue_conflict: { status: 409, title: "Queue conflict" },
   body_too_large: { status: 413, title: "Body too large" },
   unsupported_media_type: { status: 415, title: "Unsupported media type" },
+  rate_limited: { status: 429, title: "Rate limited" },
   internal: { status: 500, title: "Internal error" },
   not_configured: { status: 503, title: "Not configured" },
   overloaded: { status: 503, title: "Overloaded" },

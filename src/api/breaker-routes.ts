@@ -21,7 +21,7 @@ export const BREAKER_ROUTES: readonly RouteDoc[] = [
     scope: "read",
     query: BreakersQuery,
     responses: [{ status: 200, description: "The breakers", schema: "BreakerList" }],
-    problems: ["invalid_request"],
+    problems: ["invalid_request", "rate_limited"],
   },
   {
     method: "GET",
@@ -35,7 +35,7 @@ export const BREAKER_ROUTES: readonly RouteDoc[] = [
     scope: "read",
     query: BreakerQuery,
     responses: [{ status: 200, description: "The breaker", schema: "Breaker" }],
-    problems: ["invalid_request", "queue_not_found", "breaker_not_found"],
+    problems: ["invalid_request", "queue_not_found", "breaker_not_found", "rate_limited"],
   },
   {
     ...OPERATION,

@@ -1,6 +1,5 @@
 import { Hono } from "hono";
 import type { BreakerPort } from "../core/messages.ts";
-import { shardName } from "../core/queue-shards.ts";
 import { BreakerOperation } from "../schema/breaker.ts";
 import { MAX_SETTINGS_BYTES } from "../schema/limits.ts";
 import { type AppContext, type AppEnv, callBreaker, callShard } from "./app-env.ts";
@@ -13,6 +12,7 @@ import { listBreakers, usesBreaker } from "./list-breakers.ts";
 import { parse } from "./parse.ts";
 import { shownHolds } from "./queue-hold.ts";
 import { readBody } from "./read-body.ts";
+import { mapSome, shardsOf } from "./shard-groups.ts";
 import { seenQueues, shownBreaker } from "./shown-breaker.ts";
 import { holdsOf, releasedHolds, releaseInShards } from "./target-holds.ts";
 
@@ -69,10 +69,9 @@ async function operationOf(c: AppContext, key: string) {
  */
 async function tellAll(c: AppContext, { key, queue }: BreakerPlace): Promise<void> {
   const queues = queue === null ? await cachedQueues(c.env) : [queue];
-  const names = queues.flatMap(({ ref, shards }) =>
-    Array.from({ length: shards }, (_, i) => shardName(ref, i)),
+  await mapSome(shardsOf(queues), ({ name }) =>
+    callShard(c.env, name, (shard) => shard.askBreaker(key)).catch(() => undefined),
   );
-  await Promise.allSettled(names.map((name) => callShard(c.env, name, (shard) => shard.askBreaker(key))));
 }
 
 function placeOf(c: AppContext, key: string): Promise<BreakerPlace> {

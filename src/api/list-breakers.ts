@@ -1,5 +1,4 @@
 import type { QueueConfig } from "../core/messages.ts";
-import { shardName } from "../core/queue-shards.ts";
 import type { BreakerState } from "../schema/breaker.ts";
 import { type AppContext, callBreaker, callShard } from "./app-env.ts";
 import { mayUse } from "./auth.ts";
@@ -8,6 +7,8 @@ import { cachedQueues } from "./catalog-cache.ts";
 import type { BreakerPlace } from "./find-breaker.ts";
 import { mergeTargets, type QueueTarget } from "./merge-targets.ts";
 import { shownHolds } from "./queue-hold.ts";
+import { withinScanBudget } from "./scan-limits.ts";
+import { mapSome, shardsOf } from "./shard-groups.ts";
 import { seenQueues, shownBreaker } from "./shown-breaker.ts";
 
 /** Targets that are asked of a shard to see whether a queue uses one of them. */
@@ -52,11 +53,12 @@ async function targetsOf(
   queues: readonly QueueConfig[],
   limit: number,
 ): Promise<QueueTarget[]> {
-  const asked = queues.flatMap(({ name, ref, shards }) =>
-    Array.from({ length: shards }, async (_, shard) => {
-      const targets = await callShard(c.env, shardName(ref, shard), (stub) => stub.targets(limit));
-      return targets.map((target) => ({ ...target, queue: name }));
+  const asked = await withinScanBudget(c.get("caller").id, (cost) =>
+    mapSome(shardsOf(queues), async ({ name, queue }) => {
+      cost.shards++;
+      const targets = await callShard(c.env, name, (stub) => stub.targets(limit));
+      return targets.map((target) => ({ ...target, queue: queue.name }));
     }),
   );
-  return (await Promise.all(asked)).flat();
+  return asked.flat();
 }

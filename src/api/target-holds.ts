@@ -1,13 +1,14 @@
 import { clock } from "../clock.ts";
 import { mostHoldMs } from "../core/hold.ts";
 import type { KnownHold, QueueConfig } from "../core/messages.ts";
-import { breakerName, shardName } from "../core/queue-shards.ts";
+import { breakerName } from "../core/queue-shards.ts";
 import type { HoldView } from "../schema/breaker.ts";
 import { type AppContext, callShard } from "./app-env.ts";
 import { mayUse } from "./auth.ts";
 import { cachedQueues } from "./catalog-cache.ts";
 import type { BreakerPlace } from "./find-breaker.ts";
 import { type QueueHold, shownHolds } from "./queue-hold.ts";
+import { mapSome, shardsOf } from "./shard-groups.ts";
 
 /**
  * The holds that a Breaker object knows of, as far as the caller may see their queues: no longer than these allow now.
@@ -56,12 +57,10 @@ async function askShards(
   key: string,
   release: boolean,
 ): Promise<QueueHold[]> {
-  const asked = queues.flatMap(({ name, ref, shards }) =>
-    Array.from({ length: shards }, async (_, i) => {
-      const until = await callShard(c.env, shardName(ref, i), (shard) => shard.hold(key, release));
-      return until === null ? [] : [{ queue: name, until }];
-    }),
-  );
-  const answers = await Promise.allSettled(asked);
-  return answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+  const answers = await mapSome(shardsOf(queues), async ({ name, queue }) => {
+    const asking = callShard(c.env, name, (shard) => shard.hold(key, release));
+    const until = await asking.catch(() => null);
+    return until === null ? [] : [{ queue: queue.name, until }];
+  });
+  return answers.flat();
 }

@@ -64,7 +64,7 @@ export const TASK_ROUTES: readonly RouteDoc[] = [
     scope: "read",
     query: TaskQuery,
     responses: [{ status: 200, description: "One page", schema: "TaskList" }],
-    problems: ["invalid_request", "invalid_cursor", "queue_not_found"],
+    problems: ["invalid_request", "invalid_cursor", "queue_not_found", "rate_limited"],
   },
   {
     method: "GET",

@@ -188,6 +188,8 @@ export interface ListMessage {
 export interface ListAnswer {
   tasks: TaskSummary[];
   examinedTo: string | null;
+  /** Rows that it looked at; left out by older releases. */
+  examined?: number;
 }
 
 export interface ShardStats {

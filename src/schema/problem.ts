@@ -20,6 +20,7 @@ export const ERROR_CODES = [
   "queue_not_empty",
   "queue_conflict",
   "invalid_cursor",
+  "rate_limited",
   "not_configured",
   "overloaded",
   "storage_unavailable",

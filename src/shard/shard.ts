@@ -159,9 +159,13 @@ export class Shard implements ShardApi {
   async list(message: ListMessage, quiet = false): Promise<ListAnswer> {
     if (!(await this.#hasSettings())) return { tasks: [], examinedTo: null };
     return this.#read(quiet, () => {
-      const { rows, examinedTo } = listPage(this.ctx.sql, message);
+      const { rows, examinedTo, examined } = listPage(this.ctx.sql, message);
       const tasks = rows.map((row) => this.ctx.rows.toTaskWithoutBodies(row));
-      return { tasks: tasks.map((task) => taskSummary(task, viewContext(this.ctx, task))), examinedTo };
+      return {
+        tasks: tasks.map((task) => taskSummary(task, viewContext(this.ctx, task))),
+        examinedTo,
+        examined,
+      };
     });
   }
 

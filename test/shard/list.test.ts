@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ListMessage } from "../../src/core/messages.ts";
+import { copyTask } from "../support/copy-task.ts";
 import { ShardWorld } from "../support/shard-world.ts";
 
 const ALL: ListMessage = {
@@ -53,7 +54,7 @@ describe("list", () => {
     const world = new ShardWorld();
     await world.configure({ paused: true });
     const { id: oldest } = await world.submit(world.taskTo("a", { call: { labels: ["rare"] } }));
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < 2; i++) {
       await world.submitAll(Array.from({ length: 1_000 }, () => world.taskTo("a")));
     }
     const first = await world.shard.list({ ...ALL, label: "rare" });
@@ -130,5 +131,32 @@ describe("close", () => {
     expect(await world.shard.list(ALL)).toEqual({ tasks: [], examinedTo: null });
     await world.shard.alarm();
     expect(world.logged("alarm.failed")).toEqual([]);
+  });
+});
+
+describe("what a page looks at", () => {
+  test("is no more than 2,000 tasks, and the next page goes on there", async () => {
+    const world = new ShardWorld({ concurrency: 1 });
+    const { id } = await world.submit(world.taskTo("a", { delayMs: 1_000, call: { labels: ["eu"] } }));
+    copyTask(world.storage.sql, { id, copies: 5_000, targets: 1 });
+    let examined = 0;
+    let pages = 0;
+    for (let before: string | null = null; ; pages++) {
+      const page = await world.shard.list({ ...ALL, before, label: "none" });
+      expect(page.examined).toBeLessThanOrEqual(2_000);
+      examined += page.examined ?? 0;
+      if (page.examinedTo === null) break;
+      before = page.examinedTo;
+    }
+    expect(examined).toBe(5_001);
+    expect(pages).toBe(2);
+  });
+
+  test("has a label of any spelling found as it stands", async () => {
+    const world = new ShardWorld();
+    for (const label of ['a"b', "ä\u2028", "back\\slash", "%_"]) {
+      const { id } = await world.submit(world.taskTo("a", { call: { labels: ["x", label] } }));
+      expect(await listed(world, { label })).toEqual([id]);
+    }
   });
 });

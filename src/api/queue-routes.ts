@@ -1,3 +1,4 @@
+import { DeleteQuery } from "./delete-query.ts";
 import { BODY_PROBLEMS, JSON_OR_YAML, type RouteDoc } from "./route-doc.ts";
 
 const QUEUE_NOW = { status: 200, description: "The queue as it is now", schema: "Queue" } as const;
@@ -56,10 +57,12 @@ export const QUEUE_ROUTES: readonly RouteDoc[] = [
     tag: "Queues",
     summary: "Delete a queue",
     description:
-      "Refused while a task is not final or a callback not delivered. Final tasks go with the queue.",
+      "Refused while a task is not final or a callback not delivered. Final tasks go with the queue. `force=true` drops " +
+      "the callbacks that are not delivered; nothing else tells their receivers.",
     scope: "admin",
+    query: DeleteQuery,
     responses: [{ status: 204, description: "Deleted" }],
-    problems: ["queue_not_found", "queue_not_empty", "queue_conflict"],
+    problems: ["invalid_request", "queue_not_found", "queue_not_empty", "queue_conflict"],
   },
   {
     method: "POST",

@@ -13,6 +13,7 @@ import { mayUse, needs } from "./auth.ts";
 import { forgetQueue, rememberQueue } from "./catalog-cache.ts";
 import { checkQueueSettings } from "./check-call.ts";
 import { changesSharedBreakers } from "./check-shared-breaker.ts";
+import { DeleteQuery } from "./delete-query.ts";
 import { findQueue, noQueue, refused } from "./find-task.ts";
 import { parse } from "./parse.ts";
 import { queueView, sumStats } from "./queue-view.ts";
@@ -48,10 +49,11 @@ queues.get("/v1/queues/:name", needs("read"), async (c) => {
 queues.delete("/v1/queues/:name", needs("admin"), async (c) => {
   const name = c.req.param("name");
   if (!mayUse(c, name)) throw noQueue(name);
+  const { force } = parse(DeleteQuery, c.req.query());
   const queue = await callCatalog(c.env, (catalog) => catalog.queueByName(name));
   if (queue === null) throw noQueue(name);
   // Goes on when the client leaves: a deletion that breaks off leaves shards closed until it is asked for again.
-  const deleting = callCatalog(c.env, (catalog) => catalog.deleteQueue(name));
+  const deleting = callCatalog(c.env, (catalog) => catalog.deleteQueue(name, force === "true"));
   c.executionCtx.waitUntil(deleting.catch(() => undefined));
   const answer = await deleting;
   if (!answer.ok) throw refused(answer);

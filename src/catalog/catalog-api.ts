@@ -39,7 +39,7 @@ export interface CatalogApi extends CatalogPort {
   putQueue(name: string, settings: QueueSettings): Promise<PutQueueAnswer>;
   setPaused(name: string, paused: boolean): Promise<QueueAnswer>;
   /** Closes the queue's shards and forgets it, unless a task of it is not final or a callback not delivered. */
-  deleteQueue(name: string): Promise<DoneAnswer>;
+  deleteQueue(name: string, force?: boolean): Promise<DoneAnswer>;
   /** A new secret first, the one before it valid for ROTATION_MS more, older ones no longer. */
   rotateSecret(name: string): Promise<RotateAnswer>;
   /** Makes a key; `text` is the key itself, known to the caller only. */

@@ -106,17 +106,17 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
     return { ok: true, config: this.#queues.update({ ...existing, paused }, clock.now()) };
   }
 
-  async deleteQueue(name: string): Promise<DoneAnswer> {
+  async deleteQueue(name: string, force = false): Promise<DoneAnswer> {
     if (name === DEFAULT_QUEUE) return refuse("queue_conflict", `queue "${name}" is always there`);
     const queue = this.#queues.byName(name);
     if (queue === null) return noQueue(name);
     if (this.#deleting.has(name)) return refuse("queue_conflict", `queue "${name}" is being deleted already`);
     this.#deleting.add(name);
     try {
-      if (!(await closeShards(queue, this.#shard))) {
+      if (!(await closeShards(queue, this.#shard, force))) {
         return refuse(
           "queue_not_empty",
-          `queue "${name}" has tasks that are not final, or callbacks to deliver`,
+          `queue "${name}" has tasks that are not final${force ? "" : ", or callbacks to deliver: force=true drops those"}`,
         );
       }
       this.#queues.delete(queue.ref);

@@ -6,12 +6,12 @@ import { callObject } from "./call-object.ts";
 export type ShardByName = (name: string) => ShardApi;
 
 /**
- * Makes every shard of a queue refuse submits. False: one of them still has work, and all of them were opened
+ * Makes every shard of a queue refuse submits; `force`: callbacks that are not delivered are no work. False: one of them still has work, and all of them were opened
  * again, those too that an earlier, interrupted deletion had left closed. Throws ObjectCallError.
  */
-export async function closeShards(queue: QueueConfig, shard: ShardByName): Promise<boolean> {
+export async function closeShards(queue: QueueConfig, shard: ShardByName, force: boolean): Promise<boolean> {
   const names = shardNames(queue);
-  const closings = await Promise.allSettled(names.map((name) => callObject(() => shard(name).close())));
+  const closings = await Promise.allSettled(names.map((name) => callObject(() => shard(name).close(force))));
   if (closings.every((closing) => closing.status === "fulfilled" && closing.value)) return true;
   await Promise.all(names.map((name) => callObject(() => shard(name).reopen())));
   const failed = closings.find((closing) => closing.status === "rejected");

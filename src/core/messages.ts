@@ -247,8 +247,11 @@ export interface ShardApi extends ShardPort, BreakerShardPort, SiblingPort {
   stats(quiet?: boolean): Promise<ShardStats>;
   /** Takes new settings, unless it has these or newer ones; they hold for waiting tasks too. */
   configure(config: QueueConfig): Promise<void>;
-  /** Refuses submits from now on and answers true, unless a task is not final or a callback not delivered. */
-  close(): Promise<boolean>;
+  /**
+   * Refuses submits from now on and answers true, unless a task is not final or a callback not delivered; with `force`,
+   * whatever callbacks wait.
+   */
+  close(force?: boolean): Promise<boolean>;
   /** Takes a `close` back. */
   reopen(): Promise<void>;
   /** Forgets everything; for a shard of a deleted queue. */

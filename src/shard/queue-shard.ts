@@ -128,8 +128,8 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
     return this.#shard.configure(config);
   }
 
-  close(): Promise<boolean> {
-    return this.#shard.close();
+  close(force?: boolean): Promise<boolean> {
+    return this.#shard.close(force);
   }
 
   reopen(): Promise<void> {

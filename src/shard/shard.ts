@@ -185,8 +185,8 @@ export class Shard implements ShardApi {
     return this.#settings.take(config);
   }
 
-  async close(): Promise<boolean> {
-    return untilSome(() => this.group.run((tx) => this.#closeWhereEmpty(tx)));
+  async close(force = false): Promise<boolean> {
+    return untilSome(() => this.group.run((tx) => this.#closeWhereEmpty(tx, force)));
   }
 
   async reopen(): Promise<void> {
@@ -262,11 +262,12 @@ export class Shard implements ShardApi {
   }
 
   /** True: it is closed; false: something is in it; null: not all is counted. */
-  #closeWhereEmpty(tx: Tx): boolean | null {
+  #closeWhereEmpty(tx: Tx, force: boolean): boolean | null {
     const counts = this.ctx.counts.next();
     if (counts === null) return null;
     const open = counts.pending + counts.running + counts.retrying + counts.held;
-    if (open > 0 || this.ctx.flights.size > 0 || this.ctx.laneRows.callbacksWaiting() > 0) return false;
+    const delivers = this.ctx.flights.size > 0 || this.ctx.laneRows.callbacksWaiting() > 0;
+    if (open > 0 || (delivers && !force)) return false;
     this.#setClosed(tx, true);
     return true;
   }

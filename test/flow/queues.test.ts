@@ -183,6 +183,23 @@ describe.concurrent("settings of a queue", () => {
 });
 
 describe.concurrent("a queue", () => {
+  test("whose callbacks keep failing is deleted by force, and not while a task is open", async () => {
+    const refusing = world.place(() => ({ status: 503 }));
+    const queue = await world.makeQueue({ ...FAILS_ON_PURPOSE, callback: { url: refusing.url } });
+    const { id: open } = await world.client.submit({ url: world.place().url, queue, delay: "1h" });
+    const { id } = await world.client.submit({ url: world.place().url, queue });
+    await taskWhen(world.client, id, ({ callback }) => callback?.state === "retrying");
+    const remove = (query: string) => ask(world.server, "DELETE", `/v1/queues/${queue}${query}`);
+    const isRefused = { status: 409, body: { code: "queue_not_empty" } };
+
+    expect(await remove("?force=true")).toMatchObject(isRefused);
+    await world.client.cancel(open);
+    expect(await remove("")).toMatchObject(isRefused);
+    expect((await remove("?force=yes")).status).toBe(400);
+    expect((await remove("?force=true")).status).toBe(204);
+    expect((await ask(world.server, "GET", `/v1/queues/${queue}`)).status).toBe(404);
+  });
+
   test("is deleted once nothing in it is open", async () => {
     const queue = await world.makeQueue();
     const { id } = await world.client.submit({ url: world.place().url, queue, delay: "1h" });

@@ -13,7 +13,7 @@ export function rekeyTask(
   id: string,
   breakerKey: string | null,
 ): { ok: true; task: Task } | Refusal {
-  const task = isTaskRow(id) ? ctx.rows.read(id) : null;
+  const task = isTaskRow(id) ? ctx.rows.readWithoutRequest(id) : null;
   if (task === null) return { ok: false, code: "task_not_found", detail: `there is no task ${id}` };
   const moved = rekeyed(task, targetFor(ctx, task, breakerKey));
   if (moved === null) {
@@ -30,7 +30,7 @@ export function rekeyPage(ctx: ShardContext, tx: Tx, message: RekeyMessage): Rek
   const { rows, examinedTo } = listPage(ctx.sql, { ...filter, createdAfter: null, isOpen: true });
   let changed = 0;
   for (const row of rows) {
-    const task = ctx.rows.toTask(row);
+    const task = ctx.rows.toTaskWithoutBodies(row);
     const moved = rekeyed(task, targetFor(ctx, task, breakerKey));
     if (moved === null || moved === task) continue;
     changed++;

@@ -36,6 +36,11 @@ const CASES: Record<string, Case[]> = {
   "POST /v1/tasks/{id}/cancel": onTask("/cancel", ""),
   "POST /v1/tasks/{id}/retry": [...onTask("/retry", ""), ...onTask("/retry", "?force=true")],
   "POST /v1/tasks/{id}/resume": onTask("/resume", ""),
+  "POST /v1/tasks/{id}/rekey": onTask("/rekey", "").map((of) => (named) => ({ ...of(named), body: { breaker_key: "x" } })),
+  "POST /v1/tasks/rekey": [
+    ({ queue }) => ({ path: "/v1/tasks/rekey", body: { queue, breaker_key: "x" } }),
+    ({ queue }) => ({ path: "/v1/tasks/rekey", body: { queue, breaker_key: "x", cursor: `0/.${"A".repeat(43)}` } }),
+  ],
   "PUT /v1/queues/{name}": [
     ({ queue }) => ({ path: `/v1/queues/${queue}`, body: {} }),
     ({ queue }) => ({ path: `/v1/queues/${queue}`, body: { shards: 9, nonsense: 1 } }),

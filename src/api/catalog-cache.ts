@@ -3,6 +3,7 @@ import { clock } from "../clock.ts";
 import type { QueueConfig } from "../core/messages.ts";
 import type { Env } from "../env.ts";
 import { callCatalog } from "./app-env.ts";
+import { KeyCache } from "./key-cache.ts";
 import { type CacheTimes, StaleCache } from "./stale-cache.ts";
 
 /** A change made elsewhere is seen within 10 s; with the catalog gone, what is known serves for 5 minutes. */
@@ -10,7 +11,7 @@ const TIMES: CacheTimes = { freshMs: 9_000, refreshMs: 1_000, staleMs: 300_000, 
 
 const queues = new StaleCache<QueueConfig>(TIMES, clock.now);
 const queueLists = new StaleCache<QueueConfig[]>(TIMES, clock.now);
-const keys = new StaleCache<KeyRecord>(TIMES, clock.now);
+const keys = new KeyCache(TIMES, clock);
 
 /** The queue of a name; null: there is none. Throws AppError where the catalog fails and nothing is known. */
 export function cachedQueue(env: Env, name: string): Promise<QueueConfig | null> {
@@ -29,7 +30,7 @@ export async function cachedQueues(env: Env): Promise<QueueConfig[]> {
 
 /** The record of an API key's id; null: there is none (any more). */
 export function cachedKey(env: Env, id: string): Promise<KeyRecord | null> {
-  return keys.get(id, () => callCatalog(env, (catalog) => catalog.keyById(id)));
+  return keys.get(id, () => callCatalog(env, (catalog) => catalog.keys()));
 }
 
 /** This isolate has just changed or made the queue. */

@@ -1,9 +1,17 @@
 import { Hono } from "hono";
+import { clock } from "../clock.ts";
+import type { Rate } from "../core/gcra.ts";
+import type { QueueConfig } from "../core/messages.ts";
 import { DEFAULT_QUEUE } from "../schema/task.ts";
 import { rulesOf } from "./address-rules.ts";
 import { type AppEnv, callCatalog } from "./app-env.ts";
 import { AppError } from "./app-error.ts";
 import { encryptionState } from "./encryption-state.ts";
+import { SharedLoad } from "./shared-load.ts";
+
+/** Nobody needs a key to ask: however many do, the catalog is asked this often by one isolate. */
+const LOOKS: Rate = { limit: 5, perMs: 1_000, burst: 5 };
+const looks = new SharedLoad<QueueConfig | null>(LOOKS, clock);
 
 /** Liveness and readiness; both without a key. */
 export const health = new Hono<AppEnv>();
@@ -13,6 +21,6 @@ health.get("/healthz", (c) => c.json({ status: "ok" }));
 health.get("/readyz", async (c) => {
   if (!c.env.REDRIVE_API_KEY) throw new AppError("not_configured", "REDRIVE_API_KEY is not set");
   rulesOf(c.env);
-  const queue = await callCatalog(c.env, (catalog) => catalog.queueByName(DEFAULT_QUEUE));
+  const queue = await looks.get(() => callCatalog(c.env, (catalog) => catalog.queueByName(DEFAULT_QUEUE)));
   return c.json({ status: "ok", encryption: await encryptionState(c.env, queue) });
 });

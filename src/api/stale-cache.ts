@@ -1,4 +1,6 @@
-const MAX_ENTRIES = 2_000;
+/** Twice what a deployment has: each queue by its name and by its ref. */
+const MAX_KNOWN = 4_000;
+const MAX_ABSENT = 1_000;
 
 /** How long an entry is used; all in milliseconds. */
 export interface CacheTimes {
@@ -12,19 +14,21 @@ export interface CacheTimes {
 }
 
 interface Entry<T> {
-  value: T | null;
+  value: T;
   loadedAt: number;
   freshUntil: number;
 }
 
 /**
  * What one isolate remembers of a slower store. An entry is at most `freshMs + refreshMs` old while the store
- * answers. Requests do not share a pending load: one request's I/O must not depend on another's.
+ * answers. Requests do not share a pending load: one request's I/O must not depend on another's. What there is and what there
+ * is not are kept apart, and the oldest goes where there is too much: asking for what is not there pushes nothing out.
  */
 export class StaleCache<T> {
   readonly #times: CacheTimes;
   readonly #now: () => number;
-  readonly #entries = new Map<string | number, Entry<T>>();
+  readonly #known = new Map<string | number, Entry<T>>();
+  readonly #absentUntil = new Map<string | number, number>();
 
   constructor(times: CacheTimes, now: () => number) {
     this.#times = times;
@@ -34,7 +38,8 @@ export class StaleCache<T> {
   /** The value of a key, by `load` where it is not fresh. Null: there is none. Throws what `load` throws. */
   async get(key: string | number, load: () => Promise<T | null>): Promise<T | null> {
     const now = this.#now();
-    const entry = this.#entries.get(key);
+    const entry = this.#known.get(key);
+    if (entry === undefined && now < (this.#absentUntil.get(key) ?? 0)) return null;
     if (entry !== undefined && now < entry.freshUntil) return entry.value;
     if (entry !== undefined) entry.freshUntil = now + this.#times.refreshMs;
     try {
@@ -42,21 +47,31 @@ export class StaleCache<T> {
       this.set(key, value);
       return value;
     } catch (error) {
-      const mayServe = entry?.value != null && now - entry.loadedAt <= this.#times.staleMs;
-      if (!mayServe) throw error;
+      if (entry === undefined || now - entry.loadedAt > this.#times.staleMs) throw error;
       return entry.value;
     }
   }
 
   /** Remembers a value, null: that there is none. */
   set(key: string | number, value: T | null): void {
-    if (this.#entries.size >= MAX_ENTRIES) this.#entries.clear();
     const now = this.#now();
-    const freshMs = value === null ? this.#times.absentMs : this.#times.freshMs;
-    this.#entries.set(key, { value, loadedAt: now, freshUntil: now + freshMs });
+    this.forget(key);
+    if (value === null) {
+      putLast(this.#absentUntil, MAX_ABSENT, key, now + this.#times.absentMs);
+    } else {
+      putLast(this.#known, MAX_KNOWN, key, { value, loadedAt: now, freshUntil: now + this.#times.freshMs });
+    }
   }
 
   forget(key: string | number): void {
-    this.#entries.delete(key);
+    this.#known.delete(key);
+    this.#absentUntil.delete(key);
   }
+}
+
+/** A map keeps the order in which its keys came: the first is the oldest. Expects that the key is not in it. */
+function putLast<K, V>(map: Map<K, V>, max: number, key: K, value: V): void {
+  const [oldest] = map.size >= max ? map.keys() : [];
+  if (oldest !== undefined) map.delete(oldest);
+  map.set(key, value);
 }

@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import init from "../../migrations/catalog/0001_init.sql";
 import dataKeys from "../../migrations/catalog/0002_data_keys.sql";
 import { clock } from "../clock.ts";
+import { QUEUE_REF_BYTES, randomQueueRef } from "../core/id.ts";
 import { API_KEY_BYTES, makeApiKey } from "../core/keys.ts";
 import type { QueueConfig, Refusal } from "../core/messages.ts";
 import { migrate } from "../core/migrate.ts";
@@ -95,7 +96,7 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
     if (this.#queues.count() >= MAX_QUEUES) {
       return refuse("queue_conflict", `a deployment has at most ${MAX_QUEUES} queues; delete one first`);
     }
-    const config = this.#queues.insert(sealed.queue);
+    const config = this.#queues.insert(sealed.queue, this.#newRef());
     return { ok: true, config, created: true, secret: this.#deploymentSecret() === null ? secret : null };
   }
 
@@ -169,7 +170,7 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
     if (this.#queues.byName(DEFAULT_QUEUE) === null) {
       const secret = this.#deploymentSecret() ?? makeSigningSecret();
       const sealed = await this.#sealed(newQueue(DEFAULT_QUEUE, QueueSettings.parse({}), secret));
-      if (sealed.ok) this.#queues.insert(sealed.queue);
+      if (sealed.ok) this.#queues.insert(sealed.queue, null);
     }
     for (const queue of this.#queues.all()) {
       const sealed = await this.#sealed(queue);
@@ -183,6 +184,13 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
     } catch (error) {
       if (!(error instanceof UnsealError)) throw error;
       return refuse("not_configured", `queue "${queue.name}": ${error.message}`);
+    }
+  }
+
+  #newRef(): number {
+    for (;;) {
+      const ref = randomQueueRef(crypto.getRandomValues(new Uint8Array(QUEUE_REF_BYTES)));
+      if (this.#queues.byRef(ref) === null) return ref;
     }
   }
 

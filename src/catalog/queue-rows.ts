@@ -2,7 +2,7 @@ import type { QueueConfig } from "../core/messages.ts";
 import type { SqlPort, SqlRow } from "../core/sql-port.ts";
 import { QueueSettings } from "../schema/queue.ts";
 
-/** What a queue needs to exist; its ref is given by the database. */
+/** What a queue needs to exist, but for its ref. */
 export type NewQueue = Omit<QueueConfig, "ref" | "version">;
 
 /** Settings that an older release stored lack what was added since. */
@@ -34,11 +34,12 @@ export class QueueRows {
     return Number(this.#sql.exec("SELECT count(*) AS number FROM queues").toArray()[0]?.number);
   }
 
-  /** Gives the queue as stored, with a ref that no queue ever had. Throws where the name is taken. */
-  insert(queue: NewQueue): QueueConfig {
+  /** Gives the queue as stored. `ref` null: the next one that the database counts. Throws where name or ref are taken. */
+  insert(queue: NewQueue, ref: number | null): QueueConfig {
     const rows = this.#sql.exec(
-      `INSERT INTO queues (name, shards, version, paused, settings, secrets, previous_secret_until, data_keys, created_at, updated_at)
-       VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?) RETURNING *`,
+      `INSERT INTO queues (ref, name, shards, version, paused, settings, secrets, previous_secret_until, data_keys, created_at, updated_at)
+       VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?) RETURNING *`,
+      ref,
       queue.name,
       queue.shards,
       queue.paused ? 1 : 0,

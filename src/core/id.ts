@@ -3,6 +3,8 @@ const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const TIME_LENGTH = 10;
 const RANDOM_LENGTH = 12;
 const SHARD_LENGTH = 2;
+/** What a queue reference has at most; those of new queues have as many. */
+const REF_LENGTH = 7;
 const PREFIX = "tsk_";
 const SHAPE = /^tsk_[0-9A-HJKMNP-TV-Z]{25,31}$/;
 
@@ -43,6 +45,19 @@ export function parseTaskId(id: string): TaskIdParts | null {
 /** The lowest id that a task made at this instant or later can have: a bound for ranges over ids. */
 export function taskIdFloor(createdAt: number): string {
   return PREFIX + encode(createdAt, TIME_LENGTH);
+}
+
+/** How many random bytes `randomQueueRef` takes. */
+export const QUEUE_REF_BYTES = 5;
+
+/**
+ * A queue reference that tells nothing, of QUEUE_REF_BYTES random bytes: refs that were counted told in every task id how many
+ * queues had ever been made. One of 33 billion, so that none is given twice: the shards of a deleted queue stay dead.
+ */
+export function randomQueueRef(random: Uint8Array): number {
+  const noise = random.subarray(0, QUEUE_REF_BYTES).reduce((value, byte) => value * 256 + byte, 0);
+  const least = 32 ** (REF_LENGTH - 1);
+  return least + (noise % (32 ** REF_LENGTH - least));
 }
 
 /** A whole number in base 32, at least `length` characters long. */

@@ -75,6 +75,25 @@ describe("StaleCache", () => {
     await expect(cache.get("a", load)).rejects.toThrow("store is down");
   });
 
+  test("keeps what there is whatever is asked for that is not there", async () => {
+    await cache.get("a", load);
+    stored = null;
+    for (let i = 0; i < 5_000; i++) await cache.get(`made-up-${i}`, load);
+    broken = true;
+    now += 200_000;
+    expect(await cache.get("a", load)).toBe("old");
+  });
+
+  test("lets the oldest go where there is too much, and what was loaded again last", async () => {
+    for (let i = 0; i < 4_000; i++) cache.set(i, `value ${i}`);
+    cache.set(0, "again");
+    cache.set("one more", "value");
+    broken = true;
+    await expect(cache.get(1, load)).rejects.toThrow("store is down");
+    expect(await cache.get(0, load)).toBe("again");
+    expect(await cache.get(2, load)).toBe("value 2");
+  });
+
   test("takes what it is told, and forgets on demand", async () => {
     cache.set("a", "told");
     expect(await cache.get("a", load)).toBe("told");

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { makeTaskId, parseTaskId, taskIdFloor } from "../../src/core/id.ts";
+import { makeTaskId, parseTaskId, QUEUE_REF_BYTES, randomQueueRef, taskIdFloor } from "../../src/core/id.ts";
 
 const parts = fc.record({
   createdAt: fc.integer({ min: 0, max: 8_640_000_000_000_000 / 10 }),
   shard: fc.integer({ min: 0, max: 255 }),
-  queueRef: fc.integer({ min: 1, max: 2 ** 30 }),
+  queueRef: fc.integer({ min: 1, max: 32 ** 7 - 1 }),
 });
 const random = fc.infiniteStream(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }));
 const drawing = (stream: Iterator<number>) => () => Number(stream.next().value);
@@ -31,6 +31,30 @@ describe("makeTaskId", () => {
   test("makes different ids from different randomness", () => {
     const made = { createdAt: 1_700_000_000_000, shard: 0, queueRef: 1 };
     expect(makeTaskId(made, () => 0)).not.toBe(makeTaskId(made, () => 0.5));
+  });
+});
+
+describe("randomQueueRef", () => {
+  test("fits an id, and gives all ids of new queues one length", () => {
+    const bytes = fc.uint8Array({ minLength: QUEUE_REF_BYTES, maxLength: QUEUE_REF_BYTES });
+    fc.assert(
+      fc.property(bytes, (noise) => {
+        const made = { createdAt: 1_700_000_000_000, shard: 0, queueRef: randomQueueRef(noise) };
+        const id = makeTaskId(made, () => 0);
+        expect([id.length, parseTaskId(id)]).toEqual([35, made]);
+      }),
+    );
+  });
+
+  test("takes all of its bytes to tell refs apart", () => {
+    const refs = Array.from({ length: QUEUE_REF_BYTES }, (_, i) => {
+      const bytes = new Uint8Array(QUEUE_REF_BYTES);
+      bytes[i] = 1;
+      return randomQueueRef(bytes);
+    });
+    expect(new Set([...refs, randomQueueRef(new Uint8Array(QUEUE_REF_BYTES))]).size).toBe(
+      QUEUE_REF_BYTES + 1,
+    );
   });
 });
 

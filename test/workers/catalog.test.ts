@@ -125,7 +125,15 @@ describe("Catalog queues", () => {
     const first = await put("a");
     expect(await catalog().deleteQueue("a")).toEqual({ ok: true });
     expect(await catalog().queueByRef(first.config.ref)).toBeNull();
-    expect((await put("a")).config.ref).toBeGreaterThan(first.config.ref);
+    expect((await put("a")).config.ref).not.toBe(first.config.ref);
+  });
+
+  test("gives refs that tell nothing of how many queues there are", async () => {
+    const refs: number[] = [];
+    for (const name of ["a", "b", "c"]) refs.push((await put(name)).config.ref);
+    for (const ref of refs) expect(ref).toBeGreaterThanOrEqual(32 ** 6);
+    const steps = refs.slice(1).map((ref, i) => Math.abs(ref - (refs[i] ?? 0)));
+    expect(Math.min(...steps)).toBeGreaterThan(100);
   });
 
   test("does not delete the queue default, nor one that is not there", async () => {

@@ -6,7 +6,6 @@ import { openApiDocument } from "./openapi.ts";
 
 const CONTENT_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
-const CACHED = "public, max-age=300";
 
 const openApiText = once(() => JSON.stringify(openApiDocument()));
 const page = once(() => docsPage(openApiDocument()));
@@ -17,19 +16,17 @@ export const docs = new Hono<AppEnv>();
 docs.get("/", (c) => c.redirect("/docs"));
 
 docs.get("/openapi.json", (c) => {
-  return c.body(openApiText(), 200, { "content-type": "application/json", "cache-control": CACHED });
+  return c.body(openApiText(), 200, { "content-type": "application/json" });
 });
 
 docs.get("/docs", (c) => {
   return c.html(page(), 200, {
     "content-security-policy": CONTENT_POLICY,
-    "cache-control": CACHED,
-    "x-content-type-options": "nosniff",
   });
 });
 
 docs.get("/docs/app.js", (c) => {
-  return c.body(DOCS_SCRIPT, 200, { "content-type": "text/javascript", "cache-control": CACHED });
+  return c.body(DOCS_SCRIPT, 200, { "content-type": "text/javascript" });
 });
 
 function once(make: () => string): () => string {

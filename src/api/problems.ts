@@ -4,12 +4,14 @@ import type { AppContext, AppEnv } from "./app-env.ts";
 import { AppError, PROBLEM_KINDS, problemOf } from "./app-error.ts";
 import { methodsOf } from "./routes.ts";
 
-/** Gives every request its id, and every answer the header that tells it. */
+/** Gives every request its id, and every answer the header that tells it; no answer is kept by caches or guessed at. */
 export const withRequestId: MiddlewareHandler<AppEnv> = async (c, next) => {
   const id = crypto.randomUUID();
   c.set("requestId", id);
   await next();
   c.res.headers.set("x-request-id", id);
+  c.res.headers.set("cache-control", "no-store");
+  c.res.headers.set("x-content-type-options", "nosniff");
 };
 
 /** Makes every problem+json answer. What is not an AppError is our fault: logged, and not shown. */

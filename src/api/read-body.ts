@@ -1,28 +1,56 @@
+import { sourceOf, type TaskSource } from "../core/task-source.ts";
 import { MAX_YAML_BYTES } from "../schema/limits.ts";
 import { AppError, invalidRequest } from "./app-error.ts";
 import { findJsonFault } from "./json-fault.ts";
-import { plainJsonFault } from "./plain-json.ts";
+import { pathText } from "./parse.ts";
+import { plainJsonFault, type TaskLevel } from "./plain-json.ts";
 import { parseYaml } from "./yaml-text.ts";
 
 const YAML_TYPES = ["application/yaml", "application/x-yaml", "text/yaml"];
 
-/**
- * Reads a request's body as a plain JSON value, from JSON or, where `yaml` is set, from YAML. Throws AppError
- * `unsupported_media_type`, `body_too_large` (over `maxBytes`; YAML over MAX_YAML_BYTES), `malformed_body` with
- * the place, or `invalid_request` where the value is nested too deep.
- */
+/** What a request's body is of. */
+export type BodyKind = "task" | "batch" | "settings";
+
+/** A request's body as a value, and what was written for its tasks; null: it was no JSON. */
+export interface ReadRequest {
+  value: unknown;
+  tasks: TaskSource[] | null;
+}
+
+const TASK_LEVEL: Record<BodyKind, TaskLevel> = { task: 1, batch: 3, settings: 0 };
+
+/** Reads settings as a plain JSON value, as `readRequest` does. */
 export async function readBody(
   request: Request,
   maxBytes: number,
   options = { yaml: false },
 ): Promise<unknown> {
+  const { value } = await readRequest(request, maxBytes, { ...options, kind: "settings" });
+  return value;
+}
+
+/**
+ * Reads a request's body, from JSON or, where `yaml` is set, from YAML. Throws AppError `unsupported_media_type`,
+ * `body_too_large` (over `maxBytes`; YAML over MAX_YAML_BYTES), `malformed_body` with the place, or `invalid_request`
+ * where the value is nested too deep or has a name twice.
+ */
+export async function readRequest(
+  request: Request,
+  maxBytes: number,
+  options: { yaml: boolean; kind: BodyKind },
+): Promise<ReadRequest> {
   const type = mediaType(request.headers, options.yaml);
   const isYaml = type !== "application/json";
   const text = decode(await readBytes(request, isYaml ? Math.min(maxBytes, MAX_YAML_BYTES) : maxBytes));
   const value = isYaml ? parseYaml(text) : parseJson(text);
-  const fault = plainJsonFault(value);
+  const fault = plainJsonFault(value, isYaml ? 0 : TASK_LEVEL[options.kind]);
   if (fault !== null) throw invalidRequest([fault]);
-  return value;
+  if (isYaml) return { value, tasks: null };
+  const { tasks, repeated } = sourceOf(text, options.kind);
+  if (repeated !== null) {
+    throw invalidRequest([{ path: pathText(repeated), message: "expected the field once, got it twice" }]);
+  }
+  return { value, tasks };
 }
 
 function mediaType(headers: Headers, yaml: boolean): string {
@@ -86,9 +114,13 @@ function parseJson(text: string): unknown {
     return JSON.parse(text);
   } catch (cause) {
     const { offset, line, column } = findJsonFault(text);
-    const came =
-      offset === text.length ? "the end of the text" : JSON.stringify(text.slice(offset, offset + 12));
+    const came = offset === text.length ? "the end of the text" : foundAt(text.charAt(offset));
     const message = `expected JSON, got ${came} at line ${line} column ${column} (position ${offset})`;
     throw new AppError("malformed_body", message, { cause, errors: [{ path: "", message }] });
   }
+}
+
+/** What stands where it should not. Only marks of JSON itself are shown: all else may be of a secret. */
+function foundAt(character: string): string {
+  return '{}[],:"'.includes(character) ? JSON.stringify(character) : "something else";
 }

@@ -4,13 +4,15 @@ import type { NewTask, QueueConfig } from "../core/messages.ts";
 import { hashText } from "../core/queue-shards.ts";
 import { type AddressRules, checkTargetUrl } from "../core/target-url.ts";
 import type { TaskCall, TaskCallback } from "../core/task.ts";
+import type { TaskSource } from "../core/task-source.ts";
 import { show } from "../schema/duration.ts";
 import { MAX_BODY_BYTES, MAX_DELAY_MS } from "../schema/limits.ts";
 import type { ProblemIssue } from "../schema/problem.ts";
-import { type CallbackSettings, TaskRequest } from "../schema/task.ts";
+import { type CallbackSettings, TaskRequest, takesNoBody } from "../schema/task.ts";
 import { AppError, invalidRequest } from "./app-error.ts";
 import { checkCallback, checkRetry } from "./check-call.ts";
 import { checkHeaders, isHeaderValue } from "./check-headers.ts";
+import { metadataFrom } from "./metadata.ts";
 import { requestHash } from "./request-hash.ts";
 
 /** The longest timeout of an attempt that the Worker which took the task in may make itself. */
@@ -24,8 +26,16 @@ const BODY_DESCRIPTION = "Any JSON value; a string is sent as it is, anything el
  */
 export const SubmittedTask = TaskRequest.safeExtend({
   body: z.custom<z.core.util.JSONType>().optional().meta({ description: BODY_DESCRIPTION }),
+  metadata: z
+    .custom<Record<string, z.core.util.JSONType>>(isObject, "expected an object")
+    .default({})
+    .meta({ description: "Given back as it was written" }),
 });
 export type SubmittedTask = z.infer<typeof SubmittedTask>;
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 
 /** What a request needs around it to become a task. */
 export interface SubmitSituation {
@@ -52,9 +62,10 @@ export interface RoutedTask {
 export async function taskFromRequest(
   request: SubmittedTask,
   situation: SubmitSituation,
+  source: TaskSource | null = null,
 ): Promise<RoutedTask> {
   const { queue, now, random } = situation;
-  const { call, origin } = callFrom(request, situation);
+  const { call, origin } = callFrom(request, situation, source);
   const key = request.idempotency_key ?? null;
   const shard = shardFor(queue, key, random);
   const { delay: delayMs = 0, run_at: runAt = null } = request;
@@ -67,7 +78,7 @@ export async function taskFromRequest(
     runAt,
     call,
     idempotencyKey: key,
-    requestHash: key === null ? null : await requestHash(request),
+    requestHash: key === null ? null : await requestHash(request, source),
     edge: situation.mayEdge && timeoutMs <= EDGE_TIMEOUT_MS && delayMs === 0 && runAt === null,
   };
   return { task, shard };
@@ -79,18 +90,23 @@ function shardFor(queue: QueueConfig, key: string | null, random: () => number):
   return hashText(`${queue.name}\n${key}`) % queue.shards;
 }
 
-function callFrom(request: SubmittedTask, situation: SubmitSituation): { call: TaskCall; origin: string } {
+function callFrom(
+  request: SubmittedTask,
+  situation: SubmitSituation,
+  source: TaskSource | null,
+): { call: TaskCall; origin: string } {
   const { rules, queue, now } = situation;
   const target = checkTargetUrl(request.url, rules);
   const { headers, issues } = checkHeaders(request.headers, "headers");
   if (!target.ok) issues.push({ path: "url", message: target.message });
-  issues.push(...checkTimes(request, now), ...checkKey(request.idempotency_key));
+  const metadata = metadataFrom(request.metadata, source?.metadata ?? null);
+  issues.push(...metadata.issues, ...checkTimes(request, now), ...checkKey(request.idempotency_key));
   if (request.retry !== undefined) {
     issues.push(...checkRetry(request.retry, queue.settings.retry.backoff, rules));
   }
   if (request.callback) issues.push(...checkCallback(request.callback, queue.settings, rules));
   if (issues.length > 0 || !target.ok) throw invalidRequest(issues);
-  const { body, bodyEncoding, contentType } = bodyFrom(request);
+  const { body, bodyEncoding, contentType } = bodyFrom(request, source?.body ?? null);
   const { traceparent = situation.traceparent, ...others } = headers;
   if (contentType !== null) others["content-type"] ??= contentType;
   const call: TaskCall = {
@@ -105,6 +121,7 @@ function callFrom(request: SubmittedTask, situation: SubmitSituation): { call: T
     retry: request.retry ?? null,
     labels: request.labels,
     metadata: request.metadata,
+    ...(metadata.given !== null && { metadataText: metadata.given }),
     idempotencyKey: request.idempotency_key ?? null,
     traceparent,
   };
@@ -138,6 +155,7 @@ function callbackFrom({ url, on, timeout, headers, retry }: CallbackSettings): T
 /** The bytes to send, and the content type where the task sets none. */
 function bodyFrom(
   request: SubmittedTask,
+  source: string | null,
 ): Pick<TaskCall, "body" | "bodyEncoding"> & { contentType: string | null } {
   if (request.body_base64 !== undefined) {
     const padding = /=*$/.exec(request.body_base64)?.[0].length ?? 0;
@@ -145,9 +163,10 @@ function bodyFrom(
     return { body: request.body_base64, bodyEncoding: "base64", contentType: null };
   }
   const { body } = request;
-  if (body === undefined) return { body: null, bodyEncoding: "utf8", contentType: null };
+  const isNone = body === undefined || (body === null && takesNoBody(request.method));
+  if (isNone) return { body: null, bodyEncoding: "utf8", contentType: null };
   const isText = typeof body === "string";
-  const text = isText ? body : JSON.stringify(body);
+  const text = isText ? body : (source ?? JSON.stringify(body));
   // UTF-8 has at most three bytes for each UTF-16 unit: most bodies need no counting.
   if (text.length * 3 > MAX_BODY_BYTES) limitBody(new TextEncoder().encode(text).byteLength, "body");
   const contentType = isText ? "text/plain;charset=utf-8" : "application/json";

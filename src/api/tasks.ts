@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { clock } from "../clock.ts";
 import { slotOrder } from "../core/ageing.ts";
 import type { NewTask, OperateAction, SubmitResult } from "../core/messages.ts";
+import type { TaskSource } from "../core/task-source.ts";
 import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../schema/limits.ts";
 import type { Problem } from "../schema/problem.ts";
 import { BatchRequest, type TaskAccepted, TaskQuery } from "../schema/task.ts";
@@ -16,11 +17,12 @@ import { noQueue, refused, shardOfTask } from "./find-task.ts";
 import { listTasks } from "./list.ts";
 import { openView } from "./open-view.ts";
 import { parse } from "./parse.ts";
-import { readBody } from "./read-body.ts";
+import { readRequest } from "./read-body.ts";
 import { RetryQuery } from "./retry-query.ts";
 import { sealTask } from "./seal-task.ts";
 import { type Submission, submit } from "./submit.ts";
-import { SubmittedTask, taskFromRequest } from "./task-from-request.ts";
+import { type SubmitSituation, SubmittedTask, taskFromRequest } from "./task-from-request.ts";
+import { listAnswer, taskAnswer } from "./task-json.ts";
 import { countTaskValues, MAX_TASK_VALUES } from "./task-values.ts";
 
 /** How many tasks of one request have their first attempt made by it: its connections are few. */
@@ -33,8 +35,8 @@ const MAX_REFUSED_VALUES = 100_000;
 export const tasks = new Hono<AppEnv>();
 
 tasks.post("/v1/tasks", needs("submit"), async (c) => {
-  const raw = await readBody(c.req.raw, MAX_TASK_BYTES, { yaml: true });
-  const submission = await submissionOf(c, raw, c.req.header("idempotency-key"));
+  const { value, tasks } = await readRequest(c.req.raw, MAX_TASK_BYTES, { yaml: true, kind: "task" });
+  const submission = await submissionOf(c, value, tasks?.[0] ?? null, c.req.header("idempotency-key"));
   const [result] = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), [submission]);
   const task = acceptedOf(result);
   // Not c.json: it makes the headers three times.
@@ -51,7 +53,8 @@ tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {
       "a batch takes no Idempotency-Key: set idempotency_key in each task",
     );
   }
-  const batch = parse(BatchRequest, await readBody(c.req.raw, MAX_BATCH_BYTES));
+  const read = await readRequest(c.req.raw, MAX_BATCH_BYTES, { yaml: false, kind: "batch" });
+  const batch = parse(BatchRequest, read.value);
   const results: ({ task: TaskAccepted } | { problem: Problem })[] = [];
   const submissions: Submission[] = [];
   const indexes: number[] = [];
@@ -59,7 +62,7 @@ tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {
   for (const [index, raw] of batch.tasks.entries()) {
     const submission = await orProblem(c, () => {
       if (refusedValues > MAX_REFUSED_VALUES) throw notLookedAt();
-      return submissionOf(c, raw, undefined);
+      return submissionOf(c, raw, read.tasks?.[index] ?? null, undefined);
     });
     if ("problem" in submission) {
       results[index] = submission;
@@ -75,14 +78,14 @@ tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {
 });
 
 tasks.get("/v1/tasks", needs("read"), async (c) => {
-  return c.json(await listTasks(c, parse(TaskQuery, c.req.query())));
+  return listAnswer(await listTasks(c, parse(TaskQuery, c.req.query())));
 });
 
 tasks.get("/v1/tasks/:id", needs("read"), async (c) => {
   const id = c.req.param("id");
   const answer = await readShard(c.env, await shardOfTask(c, id), (shard, quiet) => shard.get(id, quiet));
   if (!answer.ok) throw refused(answer);
-  return c.json(await openView(c.env, answer));
+  return taskAnswer(await openView(c.env, answer));
 });
 
 tasks.post("/v1/tasks/:id/cancel", needs("operate"), (c) => operate(c, c.req.param("id"), "cancel", false));
@@ -98,7 +101,7 @@ async function operate(c: AppContext, id: string, action: OperateAction, force: 
   const name = await shardOfTask(c, id);
   const answer = await callShard(c.env, name, (shard) => shard.operate(id, action, force));
   if (!answer.ok) throw refused(answer);
-  return c.json(await openView(c.env, answer));
+  return taskAnswer(await openView(c.env, answer));
 }
 
 /** The tasks of a batch whose first attempts this request offers to make: those of the highest priority. */
@@ -111,20 +114,26 @@ function offerFirstAttempts(tasks: readonly NewTask[]): void {
 }
 
 /** One task of a request, checked whole. */
-async function submissionOf(c: AppContext, raw: unknown, headerKey: string | undefined): Promise<Submission> {
+async function submissionOf(
+  c: AppContext,
+  raw: unknown,
+  source: TaskSource | null,
+  headerKey: string | undefined,
+): Promise<Submission> {
   if (countTaskValues(raw) > MAX_TASK_VALUES) throw tooManyValues();
   const request = withKey(parse(SubmittedTask, raw), headerKey);
   const queue = mayUse(c, request.queue) ? await cachedQueue(c.env, request.queue) : null;
   if (queue === null) throw noQueue(request.queue, "queue");
   const traceparent = c.req.header("traceparent");
-  const routed = await taskFromRequest(request, {
+  const situation: SubmitSituation = {
     queue,
     rules: rulesOf(c.env),
     now: clock.now(),
     random: clock.random,
     traceparent: traceparent !== undefined && isTraceparent(traceparent) ? traceparent : null,
     mayEdge: true,
-  });
+  };
+  const routed = await taskFromRequest(request, situation, source);
   const task = await sealTask(routed.task, queue, keyringOf(c.env));
   return { ...routed, task, queue };
 }

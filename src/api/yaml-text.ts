@@ -1,5 +1,7 @@
-import { type Document, isScalar, LineCounter, parseDocument, visit } from "yaml";
-import { AppError } from "./app-error.ts";
+import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument, type Scalar, visit } from "yaml";
+import { isExactNumber } from "../core/json-source.ts";
+import { AppError, invalidRequest } from "./app-error.ts";
+import { pathText } from "./parse.ts";
 
 /** A few anchors are handy; many are how a small text becomes a huge value. */
 const MAX_ALIASES = 20;
@@ -31,7 +33,11 @@ export function parseYaml(text: string): unknown {
     // A warning is a tag that is not known: what was meant cannot be kept.
     const fault = document.errors[0] ?? document.warnings[0];
     const [message, offset] = fault === undefined ? repeatedKey(document) : [fault.message, fault.pos[0]];
-    if (message === null) return document.toJS({ maxAliasCount: MAX_ALIASES });
+    if (message === null) {
+      const changed = inexactNumber(document.contents, []);
+      if (changed !== null) throw inexact(changed);
+      return document.toJS({ maxAliasCount: MAX_ALIASES });
+    }
     const { line, col } = lineCounter.linePos(offset);
     throw malformed(message, ` at line ${line} column ${col}`);
   } catch (error) {
@@ -59,6 +65,36 @@ function repeatedKey(document: Document): [message: string | null, offset: numbe
     },
   });
   return at === null ? [null, 0] : ["Map keys must be unique", at];
+}
+
+/** The path to the first number that a double does not hold as it is written; null: none. */
+function inexactNumber(node: unknown, path: PropertyKey[]): PropertyKey[] | null {
+  if (isScalar(node)) return isKept(node) ? null : path;
+  if (isMap(node)) {
+    for (const { key, value } of node.items) {
+      const found = inexactNumber(value, [...path, isScalar(key) ? String(key.value) : ""]);
+      if (found !== null) return found;
+    }
+  }
+  if (isSeq(node)) {
+    for (const [i, item] of node.items.entries()) {
+      const found = inexactNumber(item, [...path, i]);
+      if (found !== null) return found;
+    }
+  }
+  return null;
+}
+
+/** What is not finite is refused with all that JSON cannot write. */
+function isKept({ value, source }: Scalar): boolean {
+  if (typeof value !== "number" || source === undefined || !Number.isFinite(value)) return true;
+  return /^[-+]?0[xo]/.test(source) ? Number.isSafeInteger(value) : isExactNumber(source);
+}
+
+function inexact(path: PropertyKey[]): AppError {
+  const message =
+    "expected a number that can be kept exactly, got more digits: write it as text, or send JSON";
+  return invalidRequest([{ path: pathText(path), message }]);
 }
 
 function malformed(told: string, place: string): AppError {

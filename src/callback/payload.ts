@@ -1,5 +1,6 @@
 import { withoutSecretHeaders } from "../core/secret-headers.ts";
 import type { Attempt, KeptResponse, Task } from "../core/task.ts";
+import { withMetadata } from "../core/with-metadata.ts";
 import type { CallbackPayload } from "../schema/callback.ts";
 import { CallbackEvent } from "../schema/task.ts";
 
@@ -25,7 +26,7 @@ export function callbackBody(task: Task, queue: string, now: number): string {
       history: history.map(historyPart),
     },
   };
-  return JSON.stringify(payload);
+  return withMetadata(payload, payload.data.task, task.call.metadataText);
 }
 
 /** Where in a payload the body of the answer stands, if it is sealed; null: it is not. It is text without escapes. */
@@ -67,6 +68,7 @@ function responsePart(response: KeptResponse): NonNullable<Data["response"]> {
 function errorPart(task: Task, history: Attempt[]): NonNullable<Data["error"]> {
   const failed = history.findLast((attempt) => attempt.errorType !== null);
   return {
+    error_type: failed?.errorType ?? null,
     type: failed?.errorType ?? null,
     code: failed?.errorCode ?? null,
     message: failed?.errorMessage ?? null,

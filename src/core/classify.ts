@@ -1,6 +1,7 @@
 import { MAX_RESPONSE_BYTES } from "../schema/limits.ts";
 import type { BodyError, ErrorType, FaultClass } from "../schema/task.ts";
 import { cleanText } from "./clean-text.ts";
+import { parseExactJson } from "./exact-json.ts";
 import type { Value } from "./expression-value.ts";
 import { faultOfAnswer, faultOfException } from "./fault.ts";
 import type { CallResult } from "./messages.ts";
@@ -127,7 +128,7 @@ function parsedOnce(text: string | null): () => Value {
 function parse(text: string | null): Value {
   if (text === null || text === "") return null;
   try {
-    return JSON.parse(text);
+    return parseExactJson(text);
   } catch {
     return null; // An answer need not be JSON.
   }
@@ -139,7 +140,7 @@ function codeOf(answer: Value): string | null {
   for (const value of [at(error, "code"), at(error, "type"), at(answer, "code"), error]) {
     const code = typeof value === "string" ? cleanText(value, MAX_CODE_LENGTH) : value;
     if (typeof code === "string" && code !== "") return code;
-    if (Number.isSafeInteger(code)) return String(code);
+    if (typeof code === "bigint" || Number.isSafeInteger(code)) return String(code);
   }
   return null;
 }

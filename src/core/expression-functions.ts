@@ -58,7 +58,7 @@ function textSize(meter: Meter, text: string): Value | Fault {
 }
 
 function toInt(value: Value): Value | Fault {
-  if (typeof value === "bigint") return value;
+  if (typeof value === "bigint") return int64(value);
   if (typeof value === "number" && Number.isFinite(value)) return int64(BigInt(Math.trunc(value)));
   const isText = typeof value === "string" && value.length <= MAX_NUMBER_LENGTH && /^[+-]?\d+$/.test(value);
   return isText ? int64(BigInt(value.replace("+", ""))) : new Fault("int() of what is no whole number");

@@ -42,6 +42,9 @@ interface Place {
   nodes: number;
 }
 
+/** The number of which the least int is the negation. */
+const PAST_INT = 2n ** 63n;
+
 const COMPREHENSIONS: ReadonlySet<string> = new Set(["all", "exists", "exists_one", "filter", "map"]);
 
 /**
@@ -95,6 +98,8 @@ function always(value: Value): Run {
 }
 
 function literal(value: unknown, position: number): Run {
+  if (typeof value === "bigint" && value > PAST_INT)
+    throw new Refused("an int has at most 64 bits", position);
   if (value === null || ["string", "number", "bigint", "boolean"].includes(typeof value)) {
     return always(value as Value);
   }

@@ -64,7 +64,7 @@ const cache = new Map<string, Compiled & { ok: true }>();
  * parses and checks it; it runs here, on a budget of steps, because what a target answers must never cost more
  * than a millisecond. An expression that fails while running (a missing key, too many steps) says why.
  *
- * Numbers of `body` are doubles and go together with whole ones: `body.code == 5` and `body.code + 1 > 5` are as
+ * Whole numbers of `body` past 2^53 are ints, compared exactly; its other numbers are doubles and go together with ints: `body.code == 5` and `body.code + 1 > 5` are as
  * one expects, and `7 / 2` is 3 but `body.seven / 2` is 3.5. `has(body.a.b)` is false where any part is missing.
  * Not available: `matches` and everything else but the operators, `has`, `size`, `int`, `double`, `string`,
  * `dyn`, `contains`, `startsWith`, `endsWith`, `lowerAscii`, `upperAscii`, `trim`, and the comprehensions

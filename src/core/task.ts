@@ -97,6 +97,8 @@ export interface TaskCall {
   retry: RetryPolicy | null;
   labels: string[];
   metadata: Record<string, unknown>;
+  /** The metadata as it was given, where writing `metadata` as JSON gives something else; left out: it gives the same. */
+  metadataText?: string;
   /** null: no callback, even if the queue has one; undefined: the queue's. */
   callback?: TaskCallback | null | undefined;
   /** The `Idempotency-Key` the target gets. */

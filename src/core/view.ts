@@ -6,6 +6,9 @@ import { isFinal } from "./task.ts";
 import type { ShardSituation } from "./waiting.ts";
 import { waitingOn } from "./waiting.ts";
 
+/** A view, and its metadata as it was given where that is not what `metadata` is as JSON; see `taskJson`. */
+export type ToldTask<T> = T & { metadataText?: string };
+
 /** What a view needs beyond the task: its queue's name, the attempts it may make, and its shard's situation. */
 export interface ViewContext extends ShardSituation {
   queue: string;
@@ -13,7 +16,7 @@ export interface ViewContext extends ShardSituation {
 }
 
 /** A task as `GET /v1/tasks/{id}` shows it; secrets in its headers are redacted. */
-export function taskView(task: Task, context: ViewContext): TaskView {
+export function taskView(task: Task, context: ViewContext): ToldTask<TaskView> {
   return {
     ...taskSummary(task, context),
     headers: redactHeaders(task.call.headers),
@@ -30,7 +33,7 @@ export function taskView(task: Task, context: ViewContext): TaskView {
 }
 
 /** A task as a list shows it. */
-export function taskSummary(task: Task, context: ViewContext): TaskSummary {
+export function taskSummary(task: Task, context: ViewContext): ToldTask<TaskSummary> {
   const waiting = waitingOn(task, context);
   return {
     id: task.id,
@@ -47,6 +50,7 @@ export function taskSummary(task: Task, context: ViewContext): TaskSummary {
     priority: task.priority,
     labels: task.call.labels,
     metadata: task.call.metadata as TaskSummary["metadata"],
+    ...(task.call.metadataText !== undefined && { metadataText: task.call.metadataText }),
     idempotency_key: task.call.idempotencyKey,
     round: task.round,
     max_attempts: context.maxAttempts,

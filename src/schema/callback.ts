@@ -18,7 +18,8 @@ export const CallbackPayload = z.object({
     response: ResponseView.nullable(),
     error: z
       .object({
-        type: ErrorType.nullable(),
+        error_type: ErrorType.nullable().optional().meta({ description: "0.1.0 says it in `type` only" }),
+        type: ErrorType.nullable().meta({ description: "The old name of error_type", deprecated: true }),
         code: z.string().nullable(),
         message: z.string().nullable(),
         reason: z.string(),

@@ -119,6 +119,11 @@ const Metadata = z
     error: `expected at most ${MAX_METADATA_BYTES} bytes of JSON`,
   });
 
+/** True for methods that go without a body: with them a `body` of null is none. */
+export function takesNoBody(method: string): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
 /** One HTTP call that must be made until it succeeds or cannot. */
 export const TaskRequest = z
   .strictObject({
@@ -149,8 +154,8 @@ export const TaskRequest = z
       .meta({ description: "null: none, even if the queue has one" }),
   })
   .superRefine((task, context) => {
-    const hasBody = task.body !== undefined || task.body_base64 !== undefined;
-    if (hasBody && (task.method === "GET" || task.method === "HEAD")) {
+    const hasBody = (task.body ?? null) !== null || task.body_base64 !== undefined;
+    if (hasBody && takesNoBody(task.method)) {
       context.addIssue({ code: "custom", path: ["body"], message: `expected no body with ${task.method}` });
     }
     if (task.body !== undefined && task.body_base64 !== undefined) {

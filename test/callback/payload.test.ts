@@ -66,6 +66,7 @@ describe("callbackBody", () => {
     const task = buildTask({ state: "failed", reason: "permanent", history: [failure({ number: 3 }), last] });
 
     expect(parse(task).data.error).toEqual({
+      error_type: "client_error",
       type: "client_error",
       code: "bad_amount",
       message: "422",

@@ -230,6 +230,8 @@ export interface SiblingPort {
    * one in an hour is.
    */
   mayTellStalled(): Promise<boolean>;
+  /** A place for a call is free, for which the shard has waited: it looks what is due. */
+  wake(): Promise<void>;
 }
 
 /** Every call the API makes to a shard. All are idempotent: a platform may repeat them. */

@@ -58,6 +58,8 @@ function next(task: Task, { on, gate }: Waits, now: number): string {
       return "Due, and waiting for its queue to be resumed; no attempt is used.";
     case null:
       return `${verb} is due now.`;
+    case "capacity":
+      return "Due, and waiting for other calls of this server to end; no attempt is used.";
     case "breaker":
     case "budget":
     case "concurrency":

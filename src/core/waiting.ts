@@ -8,6 +8,8 @@ export interface ShardSituation {
   paused: boolean;
   /** False where every slot of the shard, or of the task's lane, is taken. */
   slotFree: boolean;
+  /** True where it is not its slots but the places for calls of the whole process that are taken. */
+  placesTaken?: boolean;
   /** What keeps the task's target from being called, or of a held task that of its probe; absent: nothing does. */
   gate?: ShutGate | undefined;
 }
@@ -32,5 +34,6 @@ export function waitingOn(task: Task, situation: ShardSituation): WaitingOn | nu
     return task.state === "retrying" && task.trigger === "retry" ? "backoff" : "schedule";
   if (situation.paused) return "paused";
   if (situation.gate !== undefined) return situation.gate.why;
-  return situation.slotFree ? null : "concurrency";
+  if (situation.slotFree) return null;
+  return situation.placesTaken === true ? "capacity" : "concurrency";
 }

@@ -35,6 +35,7 @@ export const WaitingOn = z.enum([
   "backoff",
   "breaker",
   "concurrency",
+  "capacity",
   "rate",
   "budget",
   "paused",

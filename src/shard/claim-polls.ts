@@ -1,5 +1,5 @@
 import { lanesEnough, planClaims } from "../core/claim-plan.ts";
-import { isPollsTurn, mostPolls, mostPollsOfOne } from "../core/poll.ts";
+import { isPollsTurn, mostPollsOfOne } from "../core/poll.ts";
 import { type Claimed, type EachRow, FAILED_ROW_MS, pendingOf, withinRate } from "./claim.ts";
 import type { ShardContext } from "./context.ts";
 import { type Gate, gateOf } from "./gate.ts";
@@ -59,11 +59,11 @@ function planPolls(ctx: ShardContext, claimed: readonly Claimed[], most: number)
     ctx.flights.probesOf(lane) +
     claimed.filter(({ flight }) => flight.kind === "probe" && flight.lane === lane).length;
   const taken = ctx.flights.probes + claimed.filter(({ flight }) => flight.kind === "probe").length;
-  const allowed = mostPolls(ctx.capacity);
+  const allowed = ctx.mostPolls;
   const free = Math.min(most, ctx.freeSlots - claimed.length, allowed - taken);
   if (free <= 0) return new Map();
   const beside = pendingOf(claimed);
-  const ready = pollLanes(ctx, lanesEnough(free)).map(({ lane, gate }) => {
+  const ready = callablePollLanes(ctx, lanesEnough(free)).map(({ lane, gate }) => {
     const pending = beside.get(lane);
     const { room, limit } = pending === undefined ? gate : gateOf(ctx, lane, pending);
     return { lane, holder: lane, inFlight: pollsOf(lane), limit: mostPollsOfOne(allowed, limit), room };
@@ -72,7 +72,7 @@ function planPolls(ctx: ShardContext, claimed: readonly Claimed[], most: number)
 }
 
 /** Lanes with polls that may be due and whose targets may be called, in turn; the others lose their turns. */
-function pollLanes(ctx: ShardContext, limit: number): { lane: string; gate: Gate }[] {
+export function callablePollLanes(ctx: ShardContext, limit: number): { lane: string; gate: Gate }[] {
   const lanes: { lane: string; gate: Gate }[] = [];
   if (ctx.queue.paused) return lanes;
   for (const lane of ctx.pollLanes.ready(ctx.now())) {

@@ -2,6 +2,7 @@ import { type EffectiveCallback, effectiveCallback } from "../core/callback-sett
 import { deliveryLane, HELD_LANE, isCallbackLane, targetOfLane } from "../core/lane.ts";
 import type { Grant, QueueConfig } from "../core/messages.ts";
 import { type Policy, resolveCallbackPolicy, resolvePolicy } from "../core/policy.ts";
+import { mostPolls } from "../core/poll.ts";
 import { shareOf } from "../core/queue-shards.ts";
 import type { SqlPort } from "../core/sql-port.ts";
 import type { Task } from "../core/task.ts";
@@ -13,6 +14,7 @@ import type { Tx } from "./group-commit.ts";
 import { LaneRows } from "./lane-rows.ts";
 import { LaneTurns } from "./lane-turns.ts";
 import { Lanes } from "./lanes.ts";
+import type { Places } from "./places.ts";
 import { PollRows } from "./poll-rows.ts";
 import type { ShardPorts } from "./ports.ts";
 import { QueueRate } from "./queue-rate.ts";
@@ -47,6 +49,8 @@ export class ShardContext {
   readonly weights: Weights;
   readonly now: () => number;
   readonly random: () => number;
+  /** The places for calls of the whole process; null: nothing bounds them. */
+  readonly places: Places | null;
   /** The shortest timeout that is evidence for other queues. */
   readonly evidenceFloorMs: number;
   /** Null until the first submit or configure. */
@@ -69,7 +73,11 @@ export class ShardContext {
   /** Lines for the log, written after the commit. */
   logLines: Record<string, unknown>[] = [];
 
-  constructor(name: string, sql: SqlPort, world: Pick<ShardPorts, "now" | "random" | "evidenceFloorMs">) {
+  constructor(
+    name: string,
+    sql: SqlPort,
+    world: Pick<ShardPorts, "now" | "random" | "evidenceFloorMs" | "places">,
+  ) {
     this.name = name;
     this.index = Number(name.split("-").at(-1) ?? 0);
     this.sql = sql;
@@ -80,6 +88,7 @@ export class ShardContext {
     this.flights = new Flights(sql);
     this.now = world.now;
     this.random = world.random;
+    this.places = world.places ?? null;
     this.evidenceFloorMs = world.evidenceFloorMs;
     this.targets = new Targets(this);
     this.scoped = new ScopedTargets(this);
@@ -99,9 +108,27 @@ export class ShardContext {
     return shareOf(this.queue.settings.concurrency, this.queue.shards, this.index);
   }
 
-  /** Slots that are free now. */
+  /** Slots that are free now, as far as the process has places for calls. */
   get freeSlots(): number {
+    return Math.min(this.ownFreeSlots, this.placesLeft);
+  }
+
+  /** How many polls may be in flight in this shard: a part of its slots, and of the places of the process. */
+  get mostPolls(): number {
+    return mostPolls(Math.min(this.capacity, this.places?.total ?? this.capacity));
+  }
+
+  /** Slots that are free now by the queue's `concurrency` alone. */
+  get ownFreeSlots(): number {
     return Math.max(0, this.capacity - this.flights.size);
+  }
+
+  /** Calls that the process has places for, as far as they are this queue's; Infinity where nothing bounds them. */
+  get placesLeft(): number {
+    if (this.places === null) return Number.POSITIVE_INFINITY;
+    const { name } = this.queue;
+    this.places.has(this.name, name, this.flights.size);
+    return this.places.left(name);
   }
 
   /** The most slots that one lane may hold while another waits. */

@@ -14,7 +14,9 @@ export function viewContext(ctx: ShardContext, task: Task): ViewContext {
 /** What of the shard bears on why a task waits. */
 export function situationOf(ctx: ShardContext, task: Task): ShardSituation {
   const gate = isFinal(task.state) ? null : shutGate(ctx, task);
-  return { now: ctx.now(), paused: ctx.queue.paused, slotFree: ctx.freeSlots > 0, ...(gate && { gate }) };
+  const slotFree = ctx.freeSlots > 0;
+  const placesTaken = !slotFree && ctx.ownFreeSlots > 0;
+  return { now: ctx.now(), paused: ctx.queue.paused, slotFree, placesTaken, ...(gate && { gate }) };
 }
 
 /** What keeps a due task's target, or that of a held task's probe, from being called; null: nothing does. */

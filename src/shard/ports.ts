@@ -1,5 +1,6 @@
 import type { BreakerPort, CatalogPort, RunnerPort, SiblingPort } from "../core/messages.ts";
 import type { SqlPort } from "../core/sql-port.ts";
+import type { Places } from "./places.ts";
 
 /** What a shard needs of the world: its object's storage, its alarm, the runners, the catalog. */
 export interface ShardPorts {
@@ -9,6 +10,8 @@ export interface ShardPorts {
   random(): number;
   /** The shortest timeout that is evidence for other queues, as the deployment sets it. */
   evidenceFloorMs: number;
+  /** The places for calls that all shards of this process share; left out: nothing bounds them. */
+  places?: Places | null;
   wait(ms: number): Promise<void>;
   /** Arms the object's one alarm, in the commit that is being made. */
   setAlarm(at: number): void;
@@ -18,7 +21,7 @@ export interface ShardPorts {
   catalog(): CatalogPort;
   /** The Breaker object of this name. */
   breaker(name: string): BreakerPort;
-  /** Another shard of the queue. */
+  /** Another shard: of the queue, or one that waits for a place. */
   shard(name: string): SiblingPort;
   log(line: Record<string, unknown>): void;
   deleteAll(): Promise<void>;

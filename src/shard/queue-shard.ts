@@ -26,6 +26,7 @@ import type {
 } from "../core/messages.ts";
 import { migrate } from "../core/migrate.ts";
 import { type Env, evidenceFloorOf } from "../env.ts";
+import { sharedPlaces } from "./places.ts";
 import { Shard } from "./shard.ts";
 
 const MIGRATIONS = [
@@ -51,6 +52,7 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
       now: clock.now,
       random: clock.random,
       evidenceFloorMs: evidenceFloorOf(env),
+      places: sharedPlaces(env.REDRIVE_OPEN_FILES),
       wait: clock.wait,
       setAlarm: (at) => void storage.setAlarm(at),
       keepAlive: (promise) => ctx.waitUntil(promise),
@@ -82,6 +84,10 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
 
   mayTellStalled(): Promise<boolean> {
     return this.#shard.mayTellStalled();
+  }
+
+  wake(): Promise<void> {
+    return this.#shard.wake();
   }
 
   askBreaker(key: string): Promise<void> {

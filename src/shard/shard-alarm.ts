@@ -1,5 +1,4 @@
 import { HELD_LANE, isCallbackLane } from "../core/lane.ts";
-import { mostPolls } from "../core/poll.ts";
 import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
 import { moreIsDue } from "./claim.ts";
 import { morePollsAreDue } from "./claim-polls.ts";
@@ -59,12 +58,12 @@ function nextWake(ctx: ShardContext, sweepAt: number, syncAt: number | null): nu
   const times = [
     ctx.flights.nextLapseAt(),
     // With no slot free, a lane that becomes due is woken for only to end what its max_age ends.
-    laneAt !== null && ctx.freeSlots === 0 ? laneAt + EXPIRE_EVERY_MS : laneAt,
-    ctx.queue.paused || ctx.freeSlots === 0 ? null : ctx.pollLanes.nextAt(),
+    laneAt !== null && ctx.ownFreeSlots === 0 ? laneAt + EXPIRE_EVERY_MS : laneAt,
+    ctx.queue.paused || ctx.ownFreeSlots === 0 ? null : ctx.pollLanes.nextAt(),
     ctx.pruneAt,
     ctx.hasDue(now) ? sweepAt : null,
     moreIsDue(ctx) || morePollsAreDue(ctx) ? now + 1 : null,
-    ctx.freeSlots > 0 ? opensAt(ctx) : null,
+    ctx.ownFreeSlots > 0 ? opensAt(ctx) : null,
     syncAt,
     ctx.weights.wakeAt,
   ].filter((at) => at !== null);
@@ -84,7 +83,7 @@ function opensAt(ctx: ShardContext): number | null {
     if (seen++ === GATES_SEEN) break;
     next = earlier(next, gateOpensAt(ctx, lane));
   }
-  if (ctx.queue.paused || ctx.flights.probes >= mostPolls(ctx.capacity)) return next;
+  if (ctx.queue.paused || ctx.flights.probes >= ctx.mostPolls) return next;
   for (const lane of ctx.pollLanes.ready(now)) {
     if (seen++ === GATES_SEEN) break;
     next = earlier(next, gateOpensAt(ctx, lane));

@@ -1,8 +1,9 @@
+import type { SiblingPort } from "../core/messages.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import { type BreakerSyncPorts, BreakerSyncs } from "./breaker-sync.ts";
 import { buryPoisoned } from "./bury.ts";
 import { claimDue, type EachRow } from "./claim.ts";
-import { claimPolls } from "./claim-polls.ts";
+import { callablePollLanes, claimPolls } from "./claim-polls.ts";
 import type { ShardContext } from "./context.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import { assign, type Batch, handOver, type Taker } from "./hand-over.ts";
@@ -55,6 +56,7 @@ export class ShardTurn {
     const takers = this.#takers.splice(0);
     const batches = this.#claim(takers);
     this.#ctx.slotsWereFull = this.#ctx.freeSlots === 0;
+    this.#passPlaceOn();
     storePruneTime(this.#ctx);
     this.#ctx.rate.store();
     this.#syncs.run();
@@ -65,6 +67,19 @@ export class ShardTurn {
       for (const batch of batches) this.#ports.keepAlive(this.#handOver(batch));
       for (const line of this.#ctx.logLines.splice(0)) this.#ports.log(line);
     }
+  }
+
+  /** Waits for a place where calls could go but for that, and wakes the shard whose turn it is where there is one. */
+  #passPlaceOn(): void {
+    const ctx = this.#ctx;
+    if (ctx.places === null) return;
+    // Asked in any case: it tells how many calls this shard has.
+    const left = ctx.placesLeft;
+    const waits = left === 0 && ctx.ownFreeSlots > 0 && hasCallsToMake(ctx);
+    ctx.places.waits(ctx.name, ctx.queue.name, waits);
+    const next = ctx.places.next();
+    // One that cannot be woken looks by itself within half a minute.
+    if (next !== null) this.#ports.keepAlive(wake(() => this.#ports.shard(next)));
   }
 
   #claim(takers: readonly Taker[]): Batch[] {
@@ -133,5 +148,21 @@ export class ShardTurn {
         this.#eachRow(grant.id, (tx) => takeBack(this.#ctx, tx, grant, now + TAKE_BACK_MS));
       }
     });
+  }
+}
+
+/** True where something is due whose target may be called. */
+function hasCallsToMake(ctx: ShardContext): boolean {
+  return (
+    ctx.callableLanes(1).length > 0 || callablePollLanes(ctx, 1).length > 0 || ctx.targets.leased().length > 0
+  );
+}
+
+/** Never throws: what is not woken wakes by its alarm. */
+async function wake(shard: () => SiblingPort): Promise<void> {
+  try {
+    await shard().wake();
+  } catch {
+    // It is away, or of a release that does not know the message.
   }
 }

@@ -109,6 +109,11 @@ export class Shard implements ShardApi {
     });
   }
 
+  async wake(): Promise<void> {
+    if (!(await this.#hasSettings())) return;
+    await this.#run(() => undefined);
+  }
+
   async askBreaker(key: string): Promise<void> {
     if (!(await this.#hasSettings())) return;
     await this.#run(() => this.ctx.targets.noteUnsure(key));

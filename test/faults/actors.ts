@@ -60,7 +60,10 @@ export function shardHost(world: World, ledger: Ledger, name: string): Host<Shar
           isolate: () => Promise.reject(new Error("not asked by shards")),
           reset: () => Promise.reject(new Error("not asked by shards")),
         }),
-        shard: () => ({ mayTellStalled: () => Promise.reject(new Error("no other shard is asked")) }),
+        shard: () => ({
+          mayTellStalled: () => Promise.reject(new Error("no other shard is asked")),
+          wake: () => Promise.reject(new Error("no places are shared")),
+        }),
         log: (line) => ledger.logged(name, line),
         deleteAll: () => Promise.reject(new Error("no queue is deleted")),
       };

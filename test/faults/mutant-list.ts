@@ -287,22 +287,10 @@ export const MUTANTS: readonly Mutant[] = [
     "",
   ),
   one(
-    "a poll takes nothing of the queue's rate",
-    "src/shard/grants.ts",
-    'if (flight.kind !== "callback") ctx.rate.take();',
-    'if (flight.kind === "attempt") ctx.rate.take();',
-  ),
-  one(
     "a poll goes to a target that is down",
     "src/shard/claim-polls.ts",
     "    if (gate.room > 0) lanes.push({ lane, gate });\n    else if (gate.parks) ctx.park(ctx.pollLanes, lane, gate);",
     "    lanes.push({ lane, gate: { ...gate, room: 1, limit: 1 } });",
-  ),
-  one(
-    "polls take all slots",
-    "src/core/poll.ts",
-    "  return Math.max(1, Math.floor(calls / SHARE));",
-    "  return calls;",
   ),
   one(
     "a poll that was ready is forgotten",

@@ -13,6 +13,7 @@ import type {
 import { migrate } from "../../src/core/migrate.ts";
 import type { SqlRow, SqlValue } from "../../src/core/sql-port.ts";
 import type { QueueSettingsInput } from "../../src/schema/queue.ts";
+import type { Places } from "../../src/shard/places.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { buildConfig, buildNewTask, settleMessage, type TaskOverrides } from "./shard-messages.ts";
 import { type MemorySql, memorySql } from "./sqlite.ts";
@@ -55,6 +56,12 @@ export class ShardWorld {
   onMayTellStalled: (name: string) => Promise<boolean> = async () => {
     throw new Error("no other shard can be reached");
   };
+  /** A shard that waits for a place is woken; by default it is away. */
+  onWake: (name: string) => Promise<void> = async () => {
+    throw new Error("no other shard can be reached");
+  };
+  /** The places for calls that the shards of one process share; null: nothing bounds them. From the next start on. */
+  places: Places | null = null;
   /** Messages that the shard sent to Breaker objects, lost ones too. */
   syncs: BreakerSync[] = [];
   /** Throws, to make the storage fail to take an alarm. */
@@ -248,7 +255,11 @@ export class ShardWorld {
         isolate: async () => Promise.reject(new Error("not asked of a shard's breaker")),
         reset: async () => Promise.reject(new Error("not asked of a shard's breaker")),
       }),
-      shard: (name) => ({ mayTellStalled: () => this.onMayTellStalled(name) }),
+      places: this.places,
+      shard: (name) => ({
+        mayTellStalled: () => this.onMayTellStalled(name),
+        wake: () => this.onWake(name),
+      }),
       log: (line) => this.lines.push(line),
       deleteAll: async () => {
         this.storage = memorySql();

@@ -10,6 +10,7 @@ import { MINUTE_MS } from "../../src/schema/limits.ts";
 import type { ShardPorts } from "../../src/shard/ports.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { SHARD_MIGRATIONS } from "../support/shard-world.ts";
+import { BreakerParts } from "./breaker-parts.ts";
 import { callPorts } from "./call-ports.ts";
 import { SimCallingShard } from "./calling-shard.ts";
 import { Host, type Life } from "./host.ts";
@@ -80,6 +81,8 @@ export function breakerHost(world: World, ledger: Ledger, name: string): Host<Sh
   const storage = new SimStorage();
   const probes = new ProbeLeases(name, storage, ledger);
   ledger.probes.set(name, probes);
+  const parts = new BreakerParts(name, ledger);
+  ledger.parts.set(name, parts);
   const host: Host<SharedBreaker> = new Host<SharedBreaker>(name, world, {
     storage,
     alarm: (breaker) => breaker.alarm(),
@@ -100,6 +103,7 @@ export function breakerHost(world: World, ledger: Ledger, name: string): Host<Sh
               await world.push(life, shard, { key, breaker, announce });
             } catch (error) {
               probes.notTold(shard);
+              parts.notTold(shard);
               throw error;
             }
             ledger.breakers.pushed(shard, key, breaker);

@@ -1,6 +1,7 @@
 import type { Grant, QueueConfig, SettleMessage, SubmitResult } from "../../src/core/messages.ts";
 import { ownerId } from "../../src/core/row-id.ts";
 import { Beliefs } from "./beliefs.ts";
+import type { BreakerParts } from "./breaker-parts.ts";
 import { CallEnds } from "./call-ends.ts";
 import { Violation } from "./history.ts";
 import type { Watcher } from "./host.ts";
@@ -46,6 +47,8 @@ export class Ledger {
   readonly breakers: Beliefs;
   /** By the name of their Breaker object. */
   readonly probes = new Map<string, ProbeLeases>();
+  /** By the name of their Breaker object. */
+  readonly parts = new Map<string, BreakerParts>();
   /** Calls that have ended lately, by the Breaker object that hears of them. */
   readonly ends: CallEnds;
   /** The task of each idempotency key, as answered. */

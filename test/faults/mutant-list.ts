@@ -269,6 +269,30 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   one(
+    "others' word stops a queue that has no failures of its own",
+    "src/core/breaker.ts",
+    "  if (failures < AGREEING_FAILURES) return unchanged(breaker);\n",
+    "",
+  ),
+  one(
+    "others' success closes a queue's breaker",
+    "src/core/breaker.ts",
+    'return halfOpened(breaker, "another queue\'s probes succeeded", now);',
+    'return moved(breaker, { ...common(breaker, now), state: "closed", ramp: true }, "others", "probe");',
+  ),
+  one(
+    "others' word is ignored by a queue whose calls fail",
+    "src/breaker/target-breaker.ts",
+    "if (othersAreDown) follow(turn, onOthersDown(turn.breaker, turn.counts, policy, now));",
+    "",
+  ),
+  one(
+    "others' word is believed by all who share a breaker",
+    "src/breaker/shared-breaker.ts",
+    "isTrusted(this.#key, breakerPolicy(settings)) ? TRUSTED_PART : queueRef",
+    "breakerPolicy(settings).enabled ? TRUSTED_PART : queueRef",
+  ),
+  one(
     "a shard has the slots of its whole queue",
     "src/shard/context.ts",
     "return shareOf(this.queue.settings.concurrency, this.queue.shards, this.index);",

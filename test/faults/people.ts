@@ -144,7 +144,7 @@ export class People {
         ? chance.between(0, config.shards - 1)
         : hashText(`${config.name}\n${key}`) % config.shards;
     const id = makeTaskId({ createdAt: edge.now(), shard, queueRef: config.ref }, chance.next);
-    const url = `https://${host ?? chance.pick(HOSTS)}.example.com/charge`;
+    const url = `https://${host ?? chance.pick(HOSTS)}.example.com${queue.path ?? "/charge"}`;
     const own = this.#own(queue);
     const isLate = chance.is(0.15);
     const delayMs = isLate ? chance.between(1, 600_000) : 0;

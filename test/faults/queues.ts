@@ -12,12 +12,16 @@ export interface Queue {
   holds?: true;
   /** Its callbacks are wanted for these ends; null: none, unless a task says so. */
   callbackOn: readonly string[] | null;
+  /** The path of its calls; left out: one that answers as its target is. */
+  path?: string;
 }
 
 /** No settings of a queue say less for `max_attempts`. */
 export const LEAST_ATTEMPTS = 2;
 /** Where callbacks go. */
 export const HOOK = "https://hook.example.com/in";
+/** A path that fails at each target, however the target is. */
+export const FAILING_PATH = "/fails";
 const DELIVERY = {
   max_attempts: 6,
   max_age: "40m",
@@ -26,13 +30,27 @@ const DELIVERY = {
 /** Short, so that runs see rows pruned. */
 const RETENTION = { succeeded: "20m", failed: "40m" } as const;
 
-/** The queues: one of two shards, one with a rate and holds, one whose breakers are its own. */
-export function QUEUES(): Queue[] {
+/** What only some seeds have. */
+interface Company {
+  /** A queue that makes its calls fail. */
+  hostile: boolean;
+  /** Two queues trust each other. */
+  trusting: boolean;
+}
+
+/**
+ * The queues: one of two shards, one with a rate and holds, one whose breakers are its own; with a hostile one, whose
+ * calls to the targets of the others fail.
+ */
+export function QUEUES({ hostile, trusting }: Company): Queue[] {
+  const shared = trusting ? { breaker: { share: "trusted" as const } } : {};
   return [
+    ...(hostile ? [hostileQueue()] : []),
     {
       config: buildConfig(
         {
           shards: 2,
+          ...shared,
           concurrency: 8,
           retention: RETENTION,
           retry: { max_age: "30m", max_attempts: 5, max_retry_after: "1h" },
@@ -47,6 +65,7 @@ export function QUEUES(): Queue[] {
     {
       config: buildConfig(
         {
+          ...shared,
           concurrency: 4,
           rate: { limit: 5, per: "1s" },
           retention: RETENTION,
@@ -103,4 +122,24 @@ export function QUEUES(): Queue[] {
       callbackOn: ["failed"],
     },
   ];
+}
+
+/** Its timeout is short, its path fails while there is trouble, its breaker opens early: all to stop the others. */
+function hostileQueue(): Queue {
+  return {
+    config: buildConfig(
+      {
+        concurrency: 6,
+        retention: RETENTION,
+        timeout: "1s",
+        retry: { max_age: "20m", max_attempts: 6, backoff: { intervals: ["1s", "2s"] } },
+        breaker: { consecutive_failures: 3, consecutive_connect_failures: 3, open: "1s" },
+      },
+      { name: "hostile", ref: 4, createdAt: 0 },
+    ),
+    mostAttempts: 6,
+    mostAgeMs: 20 * MINUTE_MS,
+    callbackOn: null,
+    path: FAILING_PATH,
+  };
 }

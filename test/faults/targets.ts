@@ -1,4 +1,5 @@
 import type { Life, Surroundings } from "./host.ts";
+import { FAILING_PATH } from "./queues.ts";
 
 /** How a target behaves for a while. */
 type Mood = "well" | "flaky" | "erring" | "down" | "hanging" | "slow" | "limiting" | "locked" | "anything";
@@ -63,10 +64,10 @@ export class Targets {
   /** One call by somebody who may end before it is answered. Rejects as fetch does, with the reason of an abort too. */
   fetch(life: Life, url: string, init: RequestInit): Promise<Response> {
     this.calls++;
-    const { origin } = new URL(url);
+    const { origin, pathname } = new URL(url);
     const headers = init.headers as Record<string, string>;
     const messageId = headers["webhook-id"];
-    const { reaction, afterMs } = this.#react(origin, messageId !== undefined);
+    const { reaction, afterMs } = this.#react(origin, pathname, messageId !== undefined);
     const who = messageId ?? `${headers["redrive-task-id"] ?? "probe"} #${headers["redrive-attempt"] ?? ""}`;
     this.#world.note(life.name, `calls ${origin} for ${who}: ${shown(reaction)} after ${afterMs} ms`);
     return new Promise((resolve, reject) => {
@@ -85,10 +86,12 @@ export class Targets {
     });
   }
 
-  #react(origin: string, delivers: boolean): { reaction: Reaction; afterMs: number } {
+  #react(origin: string, path: string, delivers: boolean): { reaction: Reaction; afterMs: number } {
     const { chance } = this.#world;
     const quickMs = chance.between(5, 300);
     if (this.calm) return { reaction: { status: 200 }, afterMs: quickMs };
+    if (path === FAILING_PATH)
+      return { reaction: chance.pick([{ status: 500 }, { status: 503 }, "never"]), afterMs: quickMs };
     switch (this.#moodOf(origin)) {
       case "well":
         return { reaction: chance.is(0.01) ? chance.pick(REACTIONS) : { status: 200 }, afterMs: quickMs };

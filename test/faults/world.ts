@@ -26,6 +26,11 @@ export const START = Date.parse("2026-11-23T10:00:00Z");
 /** Of so many seeds one has shards that make their short calls themselves. */
 const CALLS_IN_SHARDS_EVERY = 3;
 
+/** Of so many seeds one has a queue that makes its calls fail, beside the others. */
+const HOSTILE_EVERY = 2;
+/** Of so many seeds one has queues that trust each other. */
+const TRUSTING_EVERY = 5;
+
 /** Events of one millisecond; more are a loop. */
 const MOST_AT_ONCE = 50_000;
 
@@ -56,7 +61,10 @@ export class World implements Surroundings {
     this.callsInShards = seed % CALLS_IN_SHARDS_EVERY === 0;
     this.targets = new Targets(this);
     this.#network = new Network(this);
-    this.queues = QUEUES();
+    this.queues = QUEUES({
+      hostile: seed % HOSTILE_EVERY === 0,
+      trusting: seed % TRUSTING_EVERY === 0,
+    });
     this.ledger = new Ledger(this);
     this.#catalog = new Host("catalog", this, {
       storage: null,
@@ -200,7 +208,9 @@ export class World implements Surroundings {
     const sends = message.report !== null ? ", a report" : "";
     const answer = await this.#network.call(from, host, `sync${sends}`, message, async (breaker, message) => {
       this.ledger.probes.get(name)?.heard(message);
-      const told = breaker.sync(message);
+      const told =
+        this.ledger.parts.get(name)?.synced(breaker, message, () => breaker.sync(message)) ??
+        breaker.sync(message);
       this.ledger.ends.check(name, breaker.view());
       return told;
     });
@@ -219,6 +229,7 @@ export class World implements Surroundings {
   /** A call of an operator to a Breaker object. */
   async operateBreaker(from: Life, name: string, what: "isolate" | "reset"): Promise<void> {
     await this.#network.call(from, this.breaker(name), what, null, async (breaker) => {
+      this.ledger.parts.get(name)?.operated();
       if (what === "reset")
         for (const rows of this.ledger.rows.values()) rows.noteReleased(keyOfBreaker(name));
       return breaker[what]("an operator said so", "key-1");

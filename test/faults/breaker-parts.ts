@@ -172,7 +172,7 @@ export class BreakerParts {
   }
 
   #violate(detail: string): void {
-    this.#watch.violate("nobody else's word moves a queue's breaker", `${this.#name}: ${detail}`, this.#name);
+    this.#watch.violate("no other queue's word stops a queue", `${this.#name}: ${detail}`, this.#name);
   }
 }
 

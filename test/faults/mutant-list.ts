@@ -269,7 +269,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   one(
-    "others' word stops a queue that has no failures of its own",
+    "others' word stops a queue without failures of its own",
     "src/core/breaker.ts",
     "  if (failures < AGREEING_FAILURES) return unchanged(breaker);\n",
     "",

@@ -111,24 +111,24 @@ async function list(query = "", options: CallOptions = {}): Promise<ShownBreaker
 describe("GET /v1/breakers", () => {
   test("lists each breaker once, those that are not closed first, then those called last", async () => {
     const [a, b] = [await makeQueue("list-a"), await makeQueue("list-b")];
-    await use(a, `${origin}:1`, { usedAt: 1_000 });
-    await use(a, `${origin}:2`, { usedAt: 3_000 });
-    await use(a, `${origin}:3`, { usedAt: 500, ...down(a) });
-    await use(b, `${origin}:2`, { usedAt: 2_000 });
-    await use(b, `${origin}:1`, { usedAt: 4_000 });
+    await use(a, `${origin}:9001`, { usedAt: 1_000 });
+    await use(a, `${origin}:9002`, { usedAt: 3_000 });
+    await use(a, `${origin}:9003`, { usedAt: 500, ...down(a) });
+    await use(b, `${origin}:9002`, { usedAt: 2_000 });
+    await use(b, `${origin}:9001`, { usedAt: 4_000 });
     const breakers = await list();
-    expect(breakers.map(({ key }) => key)).toEqual([`${origin}:3`, `${origin}:1`, `${origin}:2`]);
+    expect(breakers.map(({ key }) => key)).toEqual([`${origin}:9003`, `${origin}:9001`, `${origin}:9002`]);
     expect(breakers[0]).toMatchObject({ state: "open", queue: null, parked: 3, failure_rate: 10 / 14 });
     expect(breakers[1]).toMatchObject({ state: "closed", limit: 10, parked: 0 });
   });
 
   test("takes a state and a limit", async () => {
     const ref = await makeQueue("list-c");
-    for (const port of [1, 2, 3]) await use(ref, `${origin}:${port}`, { usedAt: port });
-    await use(ref, `${origin}:4`, { usedAt: 0, ...down(ref) });
+    for (const port of [9_001, 9_002, 9_003]) await use(ref, `${origin}:${port}`, { usedAt: port });
+    await use(ref, `${origin}:9004`, { usedAt: 0, ...down(ref) });
     const keys = async (query: string) => (await list(query)).map(({ key }) => key);
-    expect(await keys("?state=open")).toEqual([`${origin}:4`]);
-    expect(await keys("?state=closed&limit=2")).toEqual([`${origin}:3`, `${origin}:2`]);
+    expect(await keys("?state=open")).toEqual([`${origin}:9004`]);
+    expect(await keys("?state=closed&limit=2")).toEqual([`${origin}:9003`, `${origin}:9002`]);
     expect(await keys("?state=isolated")).toEqual([]);
   });
 
@@ -154,12 +154,12 @@ describe("GET /v1/breakers", () => {
 
   test("shows a limited key what its queues use, and nothing else", async () => {
     const [seen, hidden] = [await makeQueue("list-f"), await makeQueue("list-g")];
-    await use(seen, `${origin}:1`);
-    await use(hidden, `${origin}:2`, down(hidden));
+    await use(seen, `${origin}:9001`);
+    await use(hidden, `${origin}:9002`, down(hidden));
     const { key } = await makeKey(["read"], ["list-f"]);
-    expect((await list("", { key })).map((breaker) => breaker.key)).toEqual([`${origin}:1`]);
-    expect((await call("GET", pathOf(`${origin}:1`), { key })).status).toBe(200);
-    const refused = await callProblem("GET", pathOf(`${origin}:2`), { key });
+    expect((await list("", { key })).map((breaker) => breaker.key)).toEqual([`${origin}:9001`]);
+    expect((await call("GET", pathOf(`${origin}:9001`), { key })).status).toBe(200);
+    const refused = await callProblem("GET", pathOf(`${origin}:9002`), { key });
     expect([refused.status, refused.problem.code]).toEqual([404, "breaker_not_found"]);
   });
 

@@ -35,6 +35,10 @@ export interface Env {
    * connections leaves room for the API's own and for storage. Missing: no limit is known, as on Cloudflare.
    */
   REDRIVE_OPEN_FILES?: string;
+  /** Standalone: the launcher, which is asked why calls failed; see src/standalone/reason-server.ts. */
+  REASONS?: Pick<Fetcher, "fetch">;
+  /** Standalone: what the launcher answers to. */
+  REDRIVE_REASONS_TOKEN?: string;
   /** `on`: the sandbox is served. */
   REDRIVE_SANDBOX?: string;
   /** Comma list of `loopback` and `private`: what targets may be beyond public addresses. */

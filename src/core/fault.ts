@@ -38,6 +38,7 @@ const MAX_EDGE_BODY_LENGTH = 256;
 const BY_NAME: ReadonlyMap<string, ErrorType> = new Map([
   ["TimeoutError", "timeout"],
   ["RedirectRefusedError", "invalid_request"],
+  ["AddressRefusedError", "invalid_request"],
   ["TooManyRedirectsError", "redirect"],
   ["UnsealError", "encryption"],
 ]);
@@ -46,7 +47,7 @@ const BY_NAME: ReadonlyMap<string, ErrorType> = new Map([
 const BY_MESSAGE: readonly (readonly [RegExp, ErrorType])[] = [
   [/fetch api cannot load|invalid url/i, "invalid_request"],
   [/internal error; reference/i, "network"],
-  [/ENOTFOUND|EAI_AGAIN|\bDNS\b/, "dns"],
+  [/failed to lookup address|ENOTFOUND|EAI_AGAIN|\bDNS\b/, "dns"],
   [/certificate|CERT_|\bssl\b|\btls\b/i, "tls"],
   [/ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|connection refused/i, "connect"],
   [/ECONNRESET|EPIPE|socket hang up|other side closed|connection reset/i, "reset"],

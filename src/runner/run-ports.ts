@@ -3,6 +3,7 @@ import { checkRedirect } from "../core/target-url.ts";
 import { addressRulesOf, type Env } from "../env.ts";
 import { keyringOf } from "../sealing/env-keyring.ts";
 import type { RunPorts } from "./run-grant.ts";
+import { toldFetch } from "./told-fetch.ts";
 
 /**
  * The real ports of whoever runs grants in this deployment; `want` is how many further grants it can take. The
@@ -11,8 +12,7 @@ import type { RunPorts } from "./run-grant.ts";
 export function runPorts(env: Env, want: () => number): RunPorts {
   const rules = addressRulesOf(env);
   return {
-    // Looked up for each call: a stored reference to the global would lose its receiver.
-    fetch: (input, init) => fetch(input, init),
+    fetch: toldFetch(env),
     now: clock.now,
     wait: clock.wait,
     checkUrl: (url, from) => checkRedirect(from, url, rules),

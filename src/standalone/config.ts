@@ -28,6 +28,8 @@ export interface ConfigOptions {
   compatibility: Compatibility;
   /** Text bindings that workerd takes from its environment, so that no secret stands in the configuration. */
   variables: string[];
+  /** Where the launcher tells why calls failed, `address:port`. */
+  reasonsAddress: string;
 }
 
 /**
@@ -42,6 +44,9 @@ const OBJECTS = [
   { binding: "SANDBOX", className: "Sandbox", uniqueKey: "redrive-sandbox", preventEviction: false },
 ] as const;
 
+const REASONS = "reasons";
+const REASONS_BINDING = `(name = "REASONS", service = ${quote(REASONS)})`;
+
 /** The networks behind the words of `AddressRules`. workerd's own word `private` would have link-local ones with it. */
 const NETWORKS = {
   loopback: ["127.0.0.0/8", "::1/128"],
@@ -50,7 +55,7 @@ const NETWORKS = {
 
 /** The configuration of plain workerd as Cap'n Proto text. Tasks reach public addresses, and what `allowTargets` says. */
 export function configText(options: ConfigOptions): string {
-  const { host, port, allowTargets, compatibility, variables } = options;
+  const { host, port, allowTargets, compatibility, variables, reasonsAddress } = options;
   const allow = [
     "public",
     ...(allowTargets.loopback ? NETWORKS.loopback : []),
@@ -64,6 +69,7 @@ const config :Workerd.Config = (
     (name = "main", worker = .main),
     (name = "disk", disk = (path = ${quote(OBJECTS_DIR)}, writable = true)),
     (name = "internet", network = (allow = ${list(allow.map(quote))}, tlsOptions = (trustBrowserCas = true))),
+    (name = ${quote(REASONS)}, external = (address = ${quote(reasonsAddress)}, http = ())),
   ],
   sockets = [
     (name = ${quote(HTTP_SOCKET)}, address = ${quote(hostAndPort(host, port))}, http = (), service = "main"),
@@ -75,7 +81,7 @@ const main :Workerd.Worker = (
   compatibilityDate = ${quote(compatibility.date)},
   compatibilityFlags = ${list(compatibility.flags.map(quote))},
   bindings = [
-    ${[...OBJECTS.map(objectBinding), ...variables.map(variableBinding)].join(",\n    ")},
+    ${[...OBJECTS.map(objectBinding), REASONS_BINDING, ...variables.map(variableBinding)].join(",\n    ")},
   ],
   durableObjectNamespaces = [
     ${OBJECTS.map(namespace).join(",\n    ")},

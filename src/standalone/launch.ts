@@ -2,11 +2,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { bundle, DEFAULT_ENTRY } from "./bundle.ts";
+import { CallReasons } from "./call-reasons.ts";
 import { BUNDLE_PATH, configText, HTTP_SOCKET, readCompatibility } from "./config.ts";
 import { freePort, listenPlaces } from "./listen.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { openFilesLimit } from "./open-files.ts";
 import { makePrivateFolder } from "./private-folder.ts";
+import { serveReasons } from "./reason-server.ts";
 import { loadSecrets, type ServerSecrets } from "./secrets.ts";
 import { hostAndPort, type Settings } from "./settings.ts";
 import { StartError } from "./start-error.ts";
@@ -69,10 +71,22 @@ async function serve(
 ): Promise<RunningServer> {
   const { dataDir, host } = settings;
   const openFiles = openFilesLimit();
-  const environment = environmentOf(settings, secrets, openFiles);
-  await writeConfig(settings, Object.keys(environment));
-  const lockFd = lock.workerdFd;
-  const workerd = spawnWorkerd({ dataDir, configPath: CONFIG_PATH, environment, lockFd, isQuiet });
+  const reasons = new CallReasons();
+  const reasonServer = await serveReasons(reasons);
+  const environment = {
+    ...environmentOf(settings, secrets, openFiles),
+    REDRIVE_REASONS_TOKEN: reasonServer.token,
+  };
+  await writeConfig(settings, Object.keys(environment), reasonServer.address);
+  const workerd = spawnWorkerd({
+    dataDir,
+    configPath: CONFIG_PATH,
+    environment,
+    lockFd: lock.workerdFd,
+    onStderr: (text) => reasons.read(text),
+    isQuiet,
+  });
+  workerd.exited.then(reasonServer.stop);
   try {
     const port = await workerd.listening;
     if (port === null) throw notStarted(settings, await workerd.exited);
@@ -112,10 +126,10 @@ async function stopped(workerd: Workerd): Promise<WorkerdExit> {
   return exit;
 }
 
-async function writeConfig(settings: Settings, variables: string[]): Promise<void> {
+async function writeConfig(settings: Settings, variables: string[], reasonsAddress: string): Promise<void> {
   const compatibility = readCompatibility(await readFile(WRANGLER_TOML, "utf8"));
   const { host, port, dataDir, allowTargets } = settings;
-  const text = configText({ host, port, allowTargets, compatibility, variables });
+  const text = configText({ host, port, allowTargets, compatibility, variables, reasonsAddress });
   await writeFile(join(dataDir, CONFIG_PATH), text);
 }
 

@@ -39,6 +39,8 @@ export interface WorkerdOptions {
   environment: Record<string, string>;
   /** Inherited, so that the folder stays locked as long as the process lives. */
   lockFd: number;
+  /** Given its stderr, piece by piece. */
+  onStderr?(text: string): void;
   /** Keeps what it logs from our own stdout and stderr. */
   isQuiet: boolean;
 }
@@ -58,7 +60,10 @@ export function spawnWorkerd(options: WorkerdOptions): Workerd {
     stdio: ["ignore", options.isQuiet ? "ignore" : "inherit", "pipe", "pipe", options.lockFd],
   });
   const stderr = new LastWords();
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => stderr.add(text));
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    stderr.add(text);
+    options.onStderr?.(text);
+  });
   const exited = exitOf(child, stderr);
   if (child.pid !== undefined) guard(child.pid, exited);
   const port = portOf(child.stdio[CONTROL_FD] as Readable);

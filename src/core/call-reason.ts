@@ -1,0 +1,21 @@
+/** What workerd's log says of a call that the Worker is only given a reference for, as the start of the reason. */
+const TOLD = ["failed to lookup address information", "TLS handshake failed"] as const;
+const REFUSED_ADDRESS = /^connecting to \S+ is not allowed/;
+const REFERENCE = /^internal error; reference = ([0-9a-z]{1,64})$/;
+
+/** The reference in the message of an exception that workerd hides; null: it hides none. */
+export function referenceIn(message: string): string | null {
+  return REFERENCE.exec(message)?.[1] ?? null;
+}
+
+/**
+ * The exception that stands for a hidden one whose reason is known, or null where the reason is not one of a call's
+ * connection. What an inner name resolves to is not told: a tenant could map a network by it.
+ */
+export function exceptionFor(reason: string): Error | null {
+  if (TOLD.some((start) => reason.startsWith(start))) return new Error(reason);
+  if (!REFUSED_ADDRESS.test(reason)) return null;
+  return Object.assign(new Error("the host resolves to an address that targets may not have"), {
+    name: "AddressRefusedError",
+  });
+}

@@ -293,6 +293,18 @@ export const MUTANTS: readonly Mutant[] = [
     "breakerPolicy(settings).enabled ? TRUSTED_PART : queueRef",
   ),
   one(
+    "age gives no row of a lane its turn",
+    "src/core/ageing.ts",
+    "return Math.min(count, Math.floor((since + count) / AGED_EVERY));",
+    "return 0;",
+  ),
+  one(
+    "the grants of a lane are not counted",
+    "src/shard/lane-turns.ts",
+    "if (count > 0) this.#since.set(lane, sinceAged(this.#since.get(lane) ?? 0, count, aged));",
+    "",
+  ),
+  one(
     "a shard has the slots of its whole queue",
     "src/shard/context.ts",
     "return shareOf(this.queue.settings.concurrency, this.queue.shards, this.index);",

@@ -4,6 +4,7 @@ import { targetOfLane } from "../../src/core/lane.ts";
 import type { Grant, QueueConfig } from "../../src/core/messages.ts";
 import { isTaskRow, ownerId } from "../../src/core/row-id.ts";
 import type { Watcher } from "./host.ts";
+import { LaneOrder } from "./lane-order.ts";
 import type { Ledger } from "./ledger.ts";
 import { QueueLimits } from "./queue-limits.ts";
 import { checkChange, checkDelete, checkInsert } from "./row-checks.ts";
@@ -48,6 +49,9 @@ export class ShardRows implements Watcher {
   readonly #config: () => QueueConfig | null;
   readonly #limits: QueueLimits;
   readonly #polls: ShardPolls;
+  readonly #order: LaneOrder;
+  /** Grants of the turn that is followed, by their lane. */
+  readonly #granted = new Map<string, number>();
   #leases = 0;
   #pollsBefore = 0;
   readonly #rows = new Map<string, RowVersion>();
@@ -57,6 +61,8 @@ export class ShardRows implements Watcher {
   #targets: ReadonlyMap<string, DownTarget> = new Map();
   /** When each target asked for no calls and until when, as the shard heard; by the simulated time. */
   readonly #asked = new Map<string, { at: number; until: number }>();
+  /** When an operator released what each target had asked for; by the simulated time. */
+  readonly #releasedAt = new Map<string, number>();
   /** The target of each attempt that memory has in flight. */
   readonly #letGoFor = new Map<string, string>();
   /** The most that its queue lets a target ask for, over the settings that may have held in the turn that is checked. */
@@ -71,6 +77,7 @@ export class ShardRows implements Watcher {
     this.name = name;
     this.#storage = storage;
     this.#polls = new ShardPolls(storage);
+    this.#order = new LaneOrder(name, ledger);
     this.ledger = ledger;
   }
 
@@ -106,6 +113,8 @@ export class ShardRows implements Watcher {
 
   /** The target asked for no calls until then. */
   noteAsked(target: string, until: number): void {
+    // By the clocks of shard and Breaker object it may have been asked for before the release.
+    if (this.ledger.now - (this.#releasedAt.get(target) ?? 0) < CLOCKS_MS) return;
     const known = this.#asked.get(target)?.until ?? 0;
     if (until > known) this.#asked.set(target, { at: this.ledger.now, until });
   }
@@ -118,6 +127,7 @@ export class ShardRows implements Watcher {
   /** An operator has released what the target asked for. */
   noteReleased(target: string): void {
     this.#asked.delete(target);
+    this.#releasedAt.set(target, this.ledger.now);
   }
 
   /** The log says that a callback failed for good; it counts once it is committed. */
@@ -145,6 +155,7 @@ export class ShardRows implements Watcher {
     this.#letGoFor.clear();
     this.#limits.lost();
     this.#polls.lost();
+    this.#order.lost();
     this.#targets = this.#readTargets();
   }
 
@@ -155,6 +166,7 @@ export class ShardRows implements Watcher {
       const admissions: Admission[] = [];
       const before = this.#leases + this.#pollsBefore;
       for (const version of turn.versions) this.#follow(version, turn.at, admissions);
+      this.#checkOrder(turn);
       this.#checkAdmissions(turn, admissions);
       for (const { target, url } of turn.polls.begun)
         this.ledger.breakers.admitted(this.name, target, url, turn.at);
@@ -178,6 +190,8 @@ export class ShardRows implements Watcher {
     const { id } = version;
     const before = this.#rows.get(id);
     const owner = ownerId(id);
+    const lane = this.#order.follow(before, version);
+    if (lane !== null) this.#granted.set(lane, (this.#granted.get(lane) ?? 0) + 1);
     if (version.gone) {
       if (before !== undefined) checkDelete(this, before, at);
       this.#rows.delete(id);
@@ -209,6 +223,16 @@ export class ShardRows implements Watcher {
     const delivers = callback?.state === "running";
     if (!delivers) this.#letGoFor.set(id, target);
     return { id, target: delivers ? targetOfLane(callback.lane) : target, at, delivers };
+  }
+
+  /** Probes of breakers are chosen by another rule than age and priority. */
+  #checkOrder({ before, after, at }: Turn): void {
+    for (const lane of this.#granted.keys()) {
+      const target = targetOfLane(lane);
+      if (before.get(target)?.usedLease !== after.get(target)?.usedLease) this.#granted.delete(lane);
+    }
+    this.#order.turned(this.#granted, at);
+    this.#granted.clear();
   }
 
   #checkAdmissions({ before, after }: Turn, admissions: readonly Admission[]): void {
@@ -294,6 +318,8 @@ export class ShardRows implements Watcher {
   }
 }
 
+/** Two clocks differ by up to 6 s. */
+const CLOCKS_MS = 8_000;
 /** Clocks differ by up to 6 s, and dates have whole seconds. */
 export const RETRY_AFTER_SLACK_MS = 8_000;
 

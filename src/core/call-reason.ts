@@ -19,3 +19,17 @@ export function exceptionFor(reason: string): Error | null {
     name: "AddressRefusedError",
   });
 }
+
+/** Whether the runtime says no more than that there is no connection, or no longer. */
+export function isLost(message: string): boolean {
+  return /^network connection lost\.?$/i.test(message);
+}
+
+/**
+ * The exception of a lost connection, by whether anything listens there; null where that is not known. What listens
+ * took the connection, and perhaps the call.
+ */
+export function lostConnection(listening: "yes" | "no" | "unknown"): Error | null {
+  if (listening === "unknown") return null;
+  return new Error(listening === "yes" ? "connection reset before an answer came" : "connection refused");
+}

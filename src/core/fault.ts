@@ -74,8 +74,8 @@ export function faultOfAnswer(answer: Answer): ErrorType {
 
 /**
  * The fault of a call that threw, before any header came. Plain workerd says `Network connection lost` for a refused
- * connection and for a reset one alike: the fault is then `connect`, by far the more frequent, though the call may
- * have arrived.
+ * connection and for a reset one alike: where nobody has looked which it was, the fault is `connect`, by far the more
+ * frequent, though the call may have arrived.
  */
 export function faultOfException(name: string, message: string): ErrorType {
   const named = BY_NAME.get(name);

@@ -1,17 +1,22 @@
-import { exceptionFor, referenceIn } from "../core/call-reason.ts";
+import { clock } from "../clock.ts";
+import { BriefRoom } from "../core/brief-room.ts";
+import { exceptionFor, isLost, lostConnection, referenceIn } from "../core/call-reason.ts";
 import type { Env } from "../env.ts";
+import { look } from "./look.ts";
+import { Looks } from "./looks.ts";
 
 /** How long the launcher may take to tell a reason. */
 const ASK_TIMEOUT_MS = 1_000;
 /** Asked at a time by one isolate; further failures keep workerd's own message. */
 const MAX_ASKED = 16;
-let asked = 0;
+const asking = new BriefRoom(MAX_ASKED, 2 * ASK_TIMEOUT_MS);
+const looks = new Looks();
 
 type ReasonEnv = Pick<Env, "REASONS" | "REDRIVE_REASONS_TOKEN">;
 
 /**
- * `fetch` whose exceptions say why there was no connection, where plain workerd says only a reference: the launcher
- * reads workerd's log and is asked. Takes up to a second longer to fail. Where there is nobody to ask, or no answer, the
+ * `fetch` whose exceptions say why there was no connection, where plain workerd says only a reference, or that it
+ * was lost: the launcher reads workerd's log and is asked, and a look tells whether anything listens there. Takes up to a second longer to fail. Where there is nobody to ask, or no answer, the
  * exception is fetch's own.
  */
 export function toldFetch(env: ReasonEnv): typeof fetch {
@@ -21,15 +26,16 @@ export function toldFetch(env: ReasonEnv): typeof fetch {
       return await fetch(input, init);
     } catch (error) {
       if (init?.signal?.aborted || !(error instanceof Error)) throw error;
-      throw (await hiddenBy(error, env)) ?? error;
+      throw (await hiddenBy(error, env)) ?? (await lostBy(error, urlOf(input), env)) ?? error;
     }
   };
 }
 
 async function hiddenBy({ message }: Error, env: ReasonEnv): Promise<Error | null> {
   const reference = referenceIn(message);
-  if (reference === null || env.REASONS === undefined || asked >= MAX_ASKED) return null;
-  asked++;
+  if (reference === null || env.REASONS === undefined) return null;
+  const free = asking.take(clock.now());
+  if (free === null) return null;
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), ASK_TIMEOUT_MS);
   try {
@@ -44,6 +50,16 @@ async function hiddenBy({ message }: Error, env: ReasonEnv): Promise<Error | nul
     return null; // The launcher is busy or gone: the reason stays in its log.
   } finally {
     clearTimeout(timer);
-    asked--;
+    free();
   }
+}
+
+/** Only on plain workerd, which has a launcher: elsewhere a lost connection was one that there was. */
+async function lostBy({ message }: Error, url: string, env: ReasonEnv): Promise<Error | null> {
+  if (env.REASONS === undefined || !isLost(message)) return null;
+  return lostConnection(await looks.at(url, { now: clock.now, wait: clock.wait, look }));
+}
+
+function urlOf(input: RequestInfo | URL): string {
+  return input instanceof Request ? input.url : String(input);
 }

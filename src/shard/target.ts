@@ -69,7 +69,7 @@ export interface TargetCall {
   flight: Flight | undefined;
 }
 
-const OVERLOAD: ReadonlySet<ErrorType> = new Set(["rate_limited", "timeout", "connect"]);
+const OVERLOAD: ReadonlySet<ErrorType> = new Set(["rate_limited", "timeout", "connect", "reset"]);
 
 /** A target that a shard meets for the first time, or again after it lost its memory. */
 export function newTarget(

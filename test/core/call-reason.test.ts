@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { exceptionFor, referenceIn } from "../../src/core/call-reason.ts";
+import { exceptionFor, isLost, lostConnection, referenceIn } from "../../src/core/call-reason.ts";
 import { faultOfException } from "../../src/core/fault.ts";
 
 describe("the reference of a hidden exception", () => {
@@ -32,5 +32,23 @@ describe("a reason of workerd's log", () => {
 
   test("is left alone where it is not one of a connection", () => {
     expect(exceptionFor("SQLITE_CANTOPEN")).toBeNull();
+  });
+});
+
+describe("a lost connection", () => {
+  test("is what the runtime calls so and no more", () => {
+    expect(isLost("Network connection lost.")).toBe(true);
+    expect(isLost("Network connection lost while reading")).toBe(false);
+  });
+
+  test.each([
+    ["yes", "reset"],
+    ["no", "connect"],
+  ] as const)("where something listens: %s, is %s", (listening, fault) => {
+    expect(faultOfException("Error", lostConnection(listening)?.message ?? "")).toBe(fault);
+  });
+
+  test("stays what it was where nobody could look", () => {
+    expect(lostConnection("unknown")).toBeNull();
   });
 });

@@ -70,6 +70,30 @@ test.each([
   expect(attempt?.error_message).toMatch(reason);
 });
 
+test.each([
+  ["hangs up", ["FIN"]],
+  ["resets", ["RST"]],
+  ["answers what is no HTTP", ["SSH-2.0-x\r\n", "FIN"]],
+] as const)(
+  "a target that %s is reset, and opens no breaker as one that cannot be connected to",
+  async (_, answer) => {
+    const url = await targetOf(answer);
+    for (let i = 0; i < 6; i++) {
+      expect(await onlyAttempt(url)).toMatchObject({ status: 0, error_type: "reset" });
+    }
+    const { body } = await ask(server, "GET", `/v1/breakers/${encodeURIComponent(new URL(url).origin)}`);
+    expect(body).toMatchObject({ state: "closed" });
+  },
+);
+
+test("a port where nothing listens is connect", async () => {
+  const target = await startTarget(() => ({ status: 200 }));
+  await target.stop();
+  const attempts = [await onlyAttempt(target.url), await onlyAttempt(target.url)];
+  const refused = { error_type: "connect", error_message: "connection refused" };
+  expect(attempts).toMatchObject([refused, refused]);
+});
+
 test("targets that give no connection open their breaker as such", async () => {
   const url = await targetOf(HELLO, SELF_SIGNED);
   for (let i = 0; i < 5; i++) await onlyAttempt(url);

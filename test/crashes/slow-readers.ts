@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { World } from "../support/stories.ts";
+import { ask, type World } from "../support/stories.ts";
 import { audit, type Result } from "./audit.ts";
 import { type Effort, isDone, openStory, restingMemory, type Story, submitAll, warmUp } from "./story.ts";
 
@@ -109,15 +109,23 @@ async function drip(response: ServerResponse): Promise<void> {
 
 /** Asks for many pages, lets the server wait with them, then reads all; answers how many came whole. */
 async function readListsSlowly(world: World, queue: string): Promise<number> {
-  const counts = await Promise.all(Array.from({ length: READERS }, () => readPages(world, queue)));
+  // A key of its own for each: one key has few lists under way at a time.
+  const counts = await Promise.all(
+    Array.from({ length: READERS }, async () => readPages(world, queue, await makeReader(world))),
+  );
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-async function readPages({ server }: World, queue: string): Promise<number> {
+async function makeReader({ server }: World): Promise<string> {
+  const { body } = await ask(server, "POST", "/v1/keys", { body: { name: "reader", scopes: ["read"] } });
+  return String(body.key);
+}
+
+async function readPages({ server }: World, queue: string, apiKey: string): Promise<number> {
   const { hostname, port, host } = new URL(server.url);
   const socket = connect(Number(port), hostname);
   const request = (connection: string) =>
-    `GET /v1/tasks?limit=200&queue=${queue} HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${server.apiKey}\r\nconnection: ${connection}\r\n\r\n`;
+    `GET /v1/tasks?limit=200&queue=${queue} HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${apiKey}\r\nconnection: ${connection}\r\n\r\n`;
   socket.pause();
   socket.write(request("keep-alive").repeat(PAGES - 1) + request("close"));
   await delay(HELD_MS);

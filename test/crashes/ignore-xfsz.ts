@@ -7,7 +7,7 @@ import { syncBuiltinESMExports } from "node:module";
 
 const { spawn } = children;
 const spawnIgnoring = (command: string, args: readonly string[], options: children.SpawnOptions) =>
-  command.endsWith("/workerd")
+  [command, ...args].some((word) => word.endsWith("/workerd"))
     ? spawn("sh", ["-c", `trap "" XFSZ; exec "$0" "$@"`, command, ...args], options)
     : spawn(command, args, options);
 

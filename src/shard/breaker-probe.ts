@@ -2,7 +2,8 @@ import { isCallbackLane } from "../core/lane.ts";
 import { chooseProbe, type ParkedTask } from "../core/park.ts";
 import type { SqlRow } from "../core/sql-port.ts";
 import { attemptsInRound, isFinal } from "../core/task.ts";
-import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS } from "./claim.ts";
+import { weightOf } from "../core/weight.ts";
+import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS, isOver } from "./claim.ts";
 import { claimPoll } from "./claim-polls.ts";
 import type { ShardContext } from "./context.ts";
 import { lanesOf } from "./gate.ts";
@@ -81,17 +82,22 @@ function claimProbe(
   return claimCandidate(ctx, target.key, eachRow) ?? claimAnyPoll(ctx, target.key, eachRow);
 }
 
-/** Claims the row that should be the probe; where it ends instead, or its work fails, the next one. */
-function claimCandidate(ctx: ShardContext, key: string, eachRow: EachRow): Claimed | null {
+/**
+ * Claims the row that should be the probe; where it ends instead, or its work fails, the next one. `later`: its body does
+ * not fit beside those in flight.
+ */
+function claimCandidate(ctx: ShardContext, key: string, eachRow: EachRow): Claimed | "later" | null {
   let candidates = candidatesFor(ctx, key);
   for (;;) {
     const chosen = chooseProbe(candidates);
     const candidate = candidates.find(({ id }) => id === chosen?.id);
     if (candidate === undefined) return null;
     const { id, lane, row } = candidate;
+    if (!isOver(ctx, row) && !ctx.weights.mayClaim(lane, weightOf(ctx.rows.bytesOf(row)))) return "later";
     const claimed = claimRow(ctx, row, eachRow);
     if (claimed === "failed") ctx.putOff(id, lane, FAILED_ROW_MS);
     else if (claimed !== null) {
+      ctx.weights.claimed(claimed.flight.weight);
       eachRow(id, (tx) => ctx.targets.probing(tx, key, id));
       return claimed;
     }

@@ -192,7 +192,7 @@ export function claimRow(ctx: ShardContext, row: SqlRow, eachRow: EachRow): Clai
 }
 
 /** True for a waiting task that ends instead of being called. */
-function isOver(ctx: ShardContext, row: SqlRow): boolean {
+export function isOver(ctx: ShardContext, row: SqlRow): boolean {
   return !isFinal(row.state as Task["state"]) && Number(row.expires_at) <= ctx.now();
 }
 

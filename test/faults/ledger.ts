@@ -30,6 +30,8 @@ export interface KnownTask {
   leastAttempts: number;
   maxAgeMs: number;
   delayMs: number;
+  /** Of its body. */
+  bytes: number;
   callbackOn: readonly string[] | null;
   key: string | null;
   /** Its submit was answered 202. */

@@ -293,6 +293,18 @@ export const MUTANTS: readonly Mutant[] = [
     "breakerPolicy(settings).enabled ? TRUSTED_PART : queueRef",
   ),
   one(
+    "the weight of large bodies in flight is not bounded",
+    "src/core/weight.ts",
+    "return weight === 0 || inFlight === 0 || inFlight + reserved + weight <= allowed;",
+    "return true;",
+  ),
+  one(
+    "much is in flight by large bodies though no mark is on disk",
+    "src/shard/weights.ts",
+    'return this.#mark === "there" ? weightAllowed(this.#cutOff) : PLAIN_WEIGHT;',
+    "return weightAllowed(this.#cutOff);",
+  ),
+  one(
     "age gives no row of a lane its turn",
     "src/core/ageing.ts",
     "return Math.min(count, Math.floor((since + count) / AGED_EVERY));",

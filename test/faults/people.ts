@@ -30,6 +30,10 @@ interface Wish {
 /** URLs of one origin that tasks wait for, each for its own. */
 const READY_URLS = 60;
 
+/** Of so many bursts one is of large bodies, and how many these are. */
+const HEAVY_BURSTS = 0.06;
+const HEAVY_TASKS = 10;
+
 /** A submit is repeated with its id within this: well before the task may be pruned. */
 const SAME_ID_MS = 5 * 60_000;
 
@@ -65,13 +69,13 @@ export class People {
   }
 
   /** Submits so many tasks in one request. Resolves with their answers; null: the client heard none. */
-  async submit(count: number, host?: string): Promise<SubmitResult[] | null> {
+  async submit(count: number, host?: string, bytes = 0): Promise<SubmitResult[] | null> {
     const { chance } = this.#world;
     const queue = chance.pick(this.#world.queues);
     const edge = this.#world.edge();
     return this.#send(
       edge,
-      Array.from({ length: count }, (_, i) => this.#wish(edge, queue, i, host)),
+      Array.from({ length: count }, (_, i) => this.#wish(edge, queue, i, { host, bytes })),
     );
   }
 
@@ -135,8 +139,14 @@ export class People {
     await runGrant(first, ports, { answeredAt });
   }
 
-  #wish(edge: Life, queue: Queue, index: number, host?: string): Wish {
+  #wish(
+    edge: Life,
+    queue: Queue,
+    index: number,
+    special: { host?: string | undefined; bytes: number },
+  ): Wish {
     const { chance, ledger } = this.#world;
+    const { host, bytes } = special;
     const { config } = queue;
     const key = chance.is(0.3) ? `key-${++this.#keys}` : null;
     const shard =
@@ -155,7 +165,7 @@ export class People {
       priority: chance.between(0, 9),
       delayMs,
       runAt: null,
-      call: buildCall({ url, idempotencyKey: key, ...own.call }),
+      call: buildCall({ url, idempotencyKey: key, body: bytes > 0 ? "x".repeat(bytes) : null, ...own.call }),
       idempotencyKey: key,
       requestHash: key === null ? null : `hash of ${key}`,
       edge: index < MAX_EDGE_TASKS && delayMs === 0 && chance.is(0.9),
@@ -171,6 +181,7 @@ export class People {
         leastAttempts,
         maxAgeMs,
         delayMs,
+        bytes,
         callbackOn,
         key,
       },
@@ -227,8 +238,17 @@ export class People {
     const { chance, time } = this.#world;
     const host = chance.pick(HOSTS);
     const spreadMs = chance.between(10, 20_000);
+    if (chance.is(HEAVY_BURSTS)) {
+      this.#heavyBurst(host);
+      return;
+    }
     for (let left = chance.between(10, 40); left > 0; left--)
       time.after(chance.between(0, spreadMs), () => void this.submit(1, host));
+  }
+
+  /** A batch of large bodies for one target, of one queue: more than a shard may have in flight at once. */
+  #heavyBurst(host: string): void {
+    void this.submit(HEAVY_TASKS, host, this.#world.chance.between(400_000, 2_000_000));
   }
 
   /** The client heard nothing, or is not sure: the same request again, by another invocation, sometimes at once. */

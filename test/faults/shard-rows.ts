@@ -3,6 +3,7 @@ import { mostHoldMs } from "../../src/core/hold.ts";
 import { targetOfLane } from "../../src/core/lane.ts";
 import type { Grant, QueueConfig } from "../../src/core/messages.ts";
 import { isTaskRow, ownerId } from "../../src/core/row-id.ts";
+import { HeavyCalls } from "./heavy-calls.ts";
 import type { Watcher } from "./host.ts";
 import { LaneOrder } from "./lane-order.ts";
 import type { Ledger } from "./ledger.ts";
@@ -50,6 +51,7 @@ export class ShardRows implements Watcher {
   readonly #limits: QueueLimits;
   readonly #polls: ShardPolls;
   readonly #order: LaneOrder;
+  readonly #heavy: HeavyCalls;
   /** Grants of the turn that is followed, by their lane. */
   readonly #granted = new Map<string, number>();
   #leases = 0;
@@ -78,6 +80,8 @@ export class ShardRows implements Watcher {
     this.#storage = storage;
     this.#polls = new ShardPolls(storage);
     this.#order = new LaneOrder(name, ledger);
+    const marks = "SELECT 1 FROM shard WHERE heavy IS NOT NULL";
+    this.#heavy = new HeavyCalls(name, ledger, () => storage.read(marks).length > 0);
     this.ledger = ledger;
   }
 
@@ -156,6 +160,7 @@ export class ShardRows implements Watcher {
     this.#limits.lost();
     this.#polls.lost();
     this.#order.lost();
+    this.#heavy.lost();
     this.#targets = this.#readTargets();
   }
 
@@ -167,6 +172,7 @@ export class ShardRows implements Watcher {
       const before = this.#leases + this.#pollsBefore;
       for (const version of turn.versions) this.#follow(version, turn.at, admissions);
       this.#checkOrder(turn);
+      this.#heavy.turned();
       this.#checkAdmissions(turn, admissions);
       for (const { target, url } of turn.polls.begun)
         this.ledger.breakers.admitted(this.name, target, url, turn.at);
@@ -191,6 +197,8 @@ export class ShardRows implements Watcher {
     const before = this.#rows.get(id);
     const owner = ownerId(id);
     const lane = this.#order.follow(before, version);
+    const bytes = this.ledger.tasks.get(owner)?.bytes ?? 0;
+    if (version.gone) this.#heavy.follow(version, null);
     if (lane !== null) this.#granted.set(lane, (this.#granted.get(lane) ?? 0) + 1);
     if (version.gone) {
       if (before !== undefined) checkDelete(this, before, at);
@@ -204,6 +212,7 @@ export class ShardRows implements Watcher {
       version.leaseUntil !== null &&
       !(before === undefined && !isTaskRow(id));
     const admission = isAdmitted ? this.#admission(version, at) : null;
+    this.#heavy.follow(version, admission === null ? null : admission.delivers ? 0 : bytes);
     if (before === undefined) checkInsert(this, version, at);
     else checkChange(this, before, version, at);
     // What the shard hears later in the same commit it did not know of.

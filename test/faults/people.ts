@@ -30,8 +30,8 @@ interface Wish {
 /** URLs of one origin that tasks wait for, each for its own. */
 const READY_URLS = 60;
 
-/** Of so many bursts one is of large bodies, and how many these are. */
-const HEAVY_BURSTS = 0.06;
+/** Bursts over more than this are of large bodies instead: one of 20; and how many these are. */
+const HEAVY_FROM_MS = 19_000;
 const HEAVY_TASKS = 10;
 
 /** A submit is repeated with its id within this: well before the task may be pruned. */
@@ -238,7 +238,7 @@ export class People {
     const { chance, time } = this.#world;
     const host = chance.pick(HOSTS);
     const spreadMs = chance.between(10, 20_000);
-    if (chance.is(HEAVY_BURSTS)) {
+    if (spreadMs > HEAVY_FROM_MS) {
       this.#heavyBurst(host);
       return;
     }

@@ -243,7 +243,9 @@ describe("the deployment's secret", () => {
     });
     expect(target.calls.slice(before)).toEqual([]);
 
-    expect(await runs(await start({ REDRIVE_ENCRYPTION_KEY: NEW_KEY }), third.id)).toEqual(both);
+    // The message of the round that failed may be delivered now, too.
+    const sent = await runs(await start({ REDRIVE_ENCRYPTION_KEY: NEW_KEY }), third.id);
+    expect(new Set(sent)).toEqual(new Set(both));
 
     const anew = await start({ REDRIVE_ENCRYPTION_LOST: "on" });
     expect((await ask(anew, "GET", "/readyz")).body).toEqual({ status: "ok", encryption: "on" });

@@ -18,6 +18,13 @@ function requestOf(task: Parameters<typeof attemptRequest>[0]) {
 }
 
 describe("attemptRequest", () => {
+  test("says how redirects are followed only where the task does", () => {
+    expect(requestOf(buildTask({ call: { redirectMode: "loose" } }))).toMatchObject({
+      redirectMode: "loose",
+    });
+    expect(requestOf(buildTask({}))).not.toHaveProperty("redirectMode");
+  });
+
   test("is the task's call with the context of the attempt", () => {
     const task = buildTask({
       state: "running",

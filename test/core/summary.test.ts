@@ -36,6 +36,7 @@ describe("summarize, a retrying task", () => {
   test.each([
     ["concurrency", "Due, and waiting for a free slot; no attempt is used."],
     ["paused", "Due, and waiting for its queue to be resumed; no attempt is used."],
+    ["capacity", "Due, and waiting for other calls of this server to end; no attempt is used."],
   ] as const)("says that waiting for %s uses no attempt", (waiting, sentence) => {
     expect(say(buildTask({ state: "retrying", ...failedThrice }), waiting)).toBe(
       `Attempt 3 of 5 failed 2 s ago: 503 server_error from https://api.example.com. ${sentence}`,

@@ -33,6 +33,13 @@ describe("taskView", () => {
     expect(JSON.parse(JSON.stringify(view))).toEqual(view);
   });
 
+  test("hands the text of metadata on only where a parse would change it", () => {
+    const metadataText = '{"id":9007199254740993}';
+    const call = { metadata: { id: 9_007_199_254_740_992 }, metadataText };
+    expect(taskView(buildTask({ call }), context)).toMatchObject({ metadataText });
+    expect(taskView(buildTask({}), context)).not.toHaveProperty("metadataText");
+  });
+
   test("shows everything of a retrying task", () => {
     const task = buildTask({
       state: "retrying",

@@ -24,6 +24,11 @@ describe("waitingOn", () => {
     expect(waitingOn(buildTask({ state }), free)).toBeNull();
   });
 
+  test("is the capacity where slots are free but the process has no place for a call", () => {
+    expect(waitingOn(buildTask({}), { ...full, placesTaken: true })).toBe("capacity");
+    expect(waitingOn(buildTask({}), full)).toBe("concurrency");
+  });
+
   test("is the schedule before the first due time", () => {
     expect(waitingOn(buildTask({ dueAt: NOW + 1 }), free)).toBe("schedule");
   });

@@ -2,11 +2,11 @@ import { Hono } from "hono";
 import { shardName } from "../core/queue-shards.ts";
 import { MAX_SETTINGS_BYTES } from "../schema/limits.ts";
 import { RekeyRequest, type RekeyResult, TaskRekey } from "../schema/rekey.ts";
+import { answerTask } from "./answer-task.ts";
 import { type AppContext, type AppEnv, callShard } from "./app-env.ts";
 import { needs } from "./auth.ts";
 import { makeCursor, readCursor } from "./cursor.ts";
-import { findQueue, refused, shardOfTask } from "./find-task.ts";
-import { openView } from "./open-view.ts";
+import { findQueue, shardOfTask } from "./find-task.ts";
 import { parse } from "./parse.ts";
 import { readBody } from "./read-body.ts";
 
@@ -28,8 +28,7 @@ rekey.post("/v1/tasks/:id/rekey", needs("operate"), async (c) => {
   const name = await shardOfTask(c, id);
   const { breaker_key: key } = parse(TaskRekey, await readBody(c.req.raw, MAX_SETTINGS_BYTES));
   const answer = await callShard(c.env, name, (shard) => shard.rekeyTask(id, key));
-  if (!answer.ok) throw refused(answer);
-  return c.json(await openView(c.env, answer));
+  return answerTask(c.env, answer);
 });
 
 /** Goes through the queue's shards one after the other, newest tasks first in each, for so many slices. */

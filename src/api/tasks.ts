@@ -8,6 +8,7 @@ import type { Problem } from "../schema/problem.ts";
 import { BatchRequest, type TaskAccepted, TaskQuery } from "../schema/task.ts";
 import { keyringOf } from "../sealing/env-keyring.ts";
 import { rulesOf } from "./address-rules.ts";
+import { answerTask } from "./answer-task.ts";
 import { type AppContext, type AppEnv, callShard, readShard } from "./app-env.ts";
 import { AppError, invalidRequest, problemOf } from "./app-error.ts";
 import { mayUse, needs } from "./auth.ts";
@@ -15,14 +16,13 @@ import { cachedQueue } from "./catalog-cache.ts";
 import { isTraceparent } from "./check-headers.ts";
 import { noQueue, refused, shardOfTask } from "./find-task.ts";
 import { listTasks } from "./list.ts";
-import { openView } from "./open-view.ts";
 import { parse } from "./parse.ts";
 import { readRequest } from "./read-body.ts";
 import { RetryQuery } from "./retry-query.ts";
 import { sealTask } from "./seal-task.ts";
 import { type Submission, submit } from "./submit.ts";
 import { type SubmitSituation, SubmittedTask, taskFromRequest } from "./task-from-request.ts";
-import { listAnswer, taskAnswer } from "./task-json.ts";
+import { listAnswer } from "./task-json.ts";
 import { countTaskValues, MAX_TASK_VALUES } from "./task-values.ts";
 
 /** How many tasks of one request have their first attempt made by it: its connections are few. */
@@ -84,8 +84,7 @@ tasks.get("/v1/tasks", needs("read"), async (c) => {
 tasks.get("/v1/tasks/:id", needs("read"), async (c) => {
   const id = c.req.param("id");
   const answer = await readShard(c.env, await shardOfTask(c, id), (shard, quiet) => shard.get(id, quiet));
-  if (!answer.ok) throw refused(answer);
-  return taskAnswer(await openView(c.env, answer));
+  return answerTask(c.env, answer);
 });
 
 tasks.post("/v1/tasks/:id/cancel", needs("operate"), (c) => operate(c, c.req.param("id"), "cancel", false));
@@ -100,8 +99,7 @@ tasks.post("/v1/tasks/:id/resume", needs("operate"), (c) => operate(c, c.req.par
 async function operate(c: AppContext, id: string, action: OperateAction, force: boolean): Promise<Response> {
   const name = await shardOfTask(c, id);
   const answer = await callShard(c.env, name, (shard) => shard.operate(id, action, force));
-  if (!answer.ok) throw refused(answer);
-  return taskAnswer(await openView(c.env, answer));
+  return answerTask(c.env, answer);
 }
 
 /** The tasks of a batch whose first attempts this request offers to make: those of the highest priority. */

@@ -15,9 +15,9 @@ const looks = new Looks();
 type ReasonEnv = Pick<Env, "REASONS" | "REDRIVE_REASONS_TOKEN">;
 
 /**
- * `fetch` whose exceptions say why there was no connection, where plain workerd says only a reference, or that it
- * was lost: the launcher reads workerd's log and is asked, and a look tells whether anything listens there. Takes up to a second longer to fail. Where there is nobody to ask, or no answer, the
- * exception is fetch's own.
+ * `fetch` whose exceptions say why there was no connection. Plain workerd says only a reference, or that the connection
+ * was lost: the launcher, which reads workerd's log, is asked, and a look tells whether anything listens there. It takes
+ * up to a second longer to fail. An exception that nothing is known of is fetch's own.
  */
 export function toldFetch(env: ReasonEnv): typeof fetch {
   // `fetch` is looked up for each call: a stored reference to the global would lose its receiver.

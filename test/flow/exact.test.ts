@@ -46,7 +46,7 @@ describe.concurrent("what is given", () => {
     expect(byNumber).toEqual([BODY, "[ 1.0 ]", "1.10", "true", "null"]);
   });
 
-  test("comes back as it was written, as metadata: in the task, in lists, in the callback", async () => {
+  test("comes back as it was written, as metadata: in the task, in lists, in the callback, in what operations answer", async () => {
     const receiver = world.place();
     const queue = await world.makeQueue({});
     const callback = `{"url":"${receiver.url}"}`;
@@ -55,6 +55,14 @@ describe.concurrent("what is given", () => {
     const [call] = await receiver.waitForCalls(1);
     expect(call?.body).toContain(`"metadata":${METADATA}`);
     expect((await tell("GET", `/v1/tasks/${value.id}`)).text).toContain(`"metadata":${METADATA}`);
+    const held = await tell(
+      "POST",
+      "/v1/tasks",
+      `{"url":"${world.place().url}","queue":"${queue}","delay":"1h","metadata":${METADATA}}`,
+    );
+    const rekeyed = await tell("POST", `/v1/tasks/${held.value.id}/rekey`, '{"breaker_key":"other"}');
+    expect(rekeyed.text).toContain(`"metadata":${METADATA}`);
+    expect(rekeyed.value).not.toHaveProperty("metadataText");
     const list = await tell("GET", `/v1/tasks?queue=${queue}`);
     expect(list.text).toContain(`"metadata":${METADATA}`);
     expect(list.value.tasks[0]).not.toHaveProperty("metadataText");

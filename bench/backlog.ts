@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { copyTask } from "../test/support/copy-task.ts";
-import { ShardWorld } from "../test/support/shard-world.ts";
-import { fileSql } from "../test/support/sqlite.ts";
+import { copyTask } from "../test/support/shard/copy-task.ts";
+import { ShardWorld } from "../test/support/shard/shard-world.ts";
+import { fileSql } from "../test/support/shard/sqlite.ts";
 import { quantile } from "./stats.ts";
 
 /** Settles that a round measures. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { StartOptions } from "../test/support/server.ts";
+import type { StartOptions } from "../test/support/server/server.ts";
 import { latency, plainPlan, STEADY_TASKS, tasksPerSecond, throughput, warmUp } from "./measure.ts";
 import { EDGE, type Redrive, startRedrive, type TaskFields, UNPROTECTED } from "./redrive.ts";
 import { monotonicMs, peakMemoryMb } from "./stats.ts";

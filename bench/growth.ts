@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { Grant } from "../src/core/messages.ts";
-import { copyTask } from "../test/support/copy-task.ts";
-import { settleMessage } from "../test/support/shard-messages.ts";
-import { ShardWorld } from "../test/support/shard-world.ts";
-import { fileSql } from "../test/support/sqlite.ts";
+import type { Grant } from "../src/protocol/messages.ts";
+import { copyTask } from "../test/support/shard/copy-task.ts";
+import { settleMessage } from "../test/support/shard/shard-messages.ts";
+import { ShardWorld } from "../test/support/shard/shard-world.ts";
+import { fileSql } from "../test/support/shard/sqlite.ts";
 import { quantile } from "./stats.ts";
 
 /** Operations of one kind that a round measures. */

@@ -1,9 +1,9 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { copyTask } from "../test/support/copy-task.ts";
-import { startServer, type TestServer } from "../test/support/server.ts";
-import { fileSql } from "../test/support/sqlite.ts";
+import { startServer, type TestServer } from "../test/support/server/server.ts";
+import { copyTask } from "../test/support/shard/copy-task.ts";
+import { fileSql } from "../test/support/shard/sqlite.ts";
 import { quantile } from "./stats.ts";
 
 const TASKS = 1_000_000;

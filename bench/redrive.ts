@@ -1,4 +1,4 @@
-import { type StartOptions, startServer } from "../test/support/server.ts";
+import { type StartOptions, startServer } from "../test/support/server/server.ts";
 import { Connections } from "./http.ts";
 import { IN_FLIGHT } from "./load.ts";
 import { type Subject, TASK_BODY } from "./subject.ts";

@@ -1,5 +1,5 @@
-import type { RunnerPort, SubmitMessage, SubmitResult } from "./core/messages.ts";
-import type { Env } from "./env.ts";
+import type { Env } from "./platform/env.ts";
+import type { RunnerPort, SubmitMessage, SubmitResult } from "./protocol/messages.ts";
 import { LocalRunner } from "./runner/local-runner.ts";
 import { runPorts } from "./runner/run-ports.ts";
 import { QueueShard } from "./shard/queue-shard.ts";

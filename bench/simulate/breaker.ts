@@ -6,10 +6,10 @@ import {
   onCounts,
   onTime,
   settleProbe,
-} from "../../src/core/breaker.ts";
-import { type BreakerCounts, type CountsReport, mergeReport } from "../../src/core/breaker-counts.ts";
-import { DEFAULT_BREAKER_POLICY } from "../../src/core/breaker-policy.ts";
-import { chooseShard, type ParkedShard } from "../../src/core/park.ts";
+} from "../../src/core/breaker/breaker.ts";
+import { chooseShard, type ParkedShard } from "../../src/core/breaker/choose-probe.ts";
+import { type BreakerCounts, type CountsReport, mergeReport } from "../../src/core/breaker/counts.ts";
+import { DEFAULT_BREAKER_POLICY } from "../../src/core/breaker/policy.ts";
 import type { Random } from "./random.ts";
 import type { Schedule } from "./schedule.ts";
 

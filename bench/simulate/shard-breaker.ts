@@ -1,6 +1,5 @@
-import type { Breaker } from "../../src/core/breaker.ts";
-import { effectOf } from "../../src/core/breaker-outcome.ts";
-import { DEFAULT_BREAKER_POLICY } from "../../src/core/breaker-policy.ts";
+import type { Breaker } from "../../src/core/breaker/breaker.ts";
+import { effectOf } from "../../src/core/breaker/call-effect.ts";
 import {
   adopt,
   beginProbe,
@@ -12,8 +11,9 @@ import {
   reportAt,
   reportOf,
   reportTaken,
-} from "../../src/core/local-breaker.ts";
-import { type Ramp, rampAfter, rampedLimit, startRamp } from "../../src/core/ramp.ts";
+} from "../../src/core/breaker/local-breaker.ts";
+import { DEFAULT_BREAKER_POLICY } from "../../src/core/breaker/policy.ts";
+import { type Ramp, rampAfter, rampedLimit, startRamp } from "../../src/core/pressure/ramp.ts";
 import type { SimBreaker } from "./breaker.ts";
 import type { Random } from "./random.ts";
 import type { Schedule } from "./schedule.ts";

@@ -1,5 +1,7 @@
-import { NO_STRETCH, stretchAt, stretchedDelayMs } from "../../src/core/adaptive.ts";
-import { backoffDelayMs, withRetryAfter } from "../../src/core/backoff.ts";
+import { chooseProbe, type ParkedShard, type ParkedTask } from "../../src/core/breaker/choose-probe.ts";
+import { backoffDelayMs, withRetryAfter } from "../../src/core/policy/backoff.ts";
+import { type BackoffPolicy, DEFAULT_POLICY } from "../../src/core/policy/policy.ts";
+import { NO_STRETCH, stretchAt, stretchedDelayMs } from "../../src/core/policy/stretch.ts";
 import {
   isFalling,
   limitInForce,
@@ -7,10 +9,8 @@ import {
   noteSuccess,
   noteUse,
   startLimit,
-} from "../../src/core/limit.ts";
-import { loadFactor, NO_LOAD, noteLoad, slowness } from "../../src/core/load.ts";
-import { chooseProbe, type ParkedShard, type ParkedTask } from "../../src/core/park.ts";
-import { type BackoffPolicy, DEFAULT_POLICY } from "../../src/core/policy.ts";
+} from "../../src/core/pressure/limit.ts";
+import { loadFactor, NO_LOAD, noteLoad, slowness } from "../../src/core/pressure/load.ts";
 import {
   budgetLeft,
   budgetRefillsAt,
@@ -18,8 +18,8 @@ import {
   noteResult,
   type RetryBudgetSettings,
   startBudget,
-} from "../../src/core/retry-budget.ts";
-import { splitSlots } from "../../src/core/slot-split.ts";
+} from "../../src/core/pressure/retry-budget.ts";
+import { splitSlots } from "../../src/core/pressure/slot-split.ts";
 import type { SimBreaker } from "./breaker.ts";
 import type { Random } from "./random.ts";
 import type { Scenario } from "./scenarios.ts";

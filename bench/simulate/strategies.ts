@@ -1,5 +1,5 @@
-import type { AdaptiveMode } from "../../src/core/adaptive.ts";
-import type { BackoffPolicy } from "../../src/core/policy.ts";
+import type { BackoffPolicy } from "../../src/core/policy/policy.ts";
+import type { AdaptiveMode } from "../../src/core/policy/stretch.ts";
 
 /** A way to retry: which waits, and which of Redrive's knowledge of the target is used. */
 export interface Strategy {

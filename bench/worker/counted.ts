@@ -3,8 +3,8 @@
  * calls counted. On plain workerd all objects live in the Worker's isolate, so one set of counters sees them all.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { SqlPort } from "../../src/core/sql-port.ts";
 import * as product from "../../src/index.ts";
+import type { SqlPort } from "../../src/platform/sql-port.ts";
 import type { Counters } from "../counters.ts";
 
 const counters: Counters = {

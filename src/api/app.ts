@@ -1,16 +1,16 @@
 import { Hono } from "hono";
 import { sandboxRoutes } from "../sandbox/routes.ts";
-import type { AppEnv } from "./app-env.ts";
-import { authenticate } from "./auth.ts";
-import { breakers } from "./breakers.ts";
-import { docs } from "./docs.ts";
-import { guardInbox, onlyOwnHosts, onlyOwnOrigins } from "./doors.ts";
-import { health } from "./health.ts";
-import { keys } from "./keys.ts";
+import type { AppEnv } from "./access/app-env.ts";
+import { authenticate } from "./access/auth.ts";
+import { guardInbox, onlyOwnHosts, onlyOwnOrigins } from "./access/doors.ts";
+import { breakers } from "./breakers/routes.ts";
+import { keys } from "./keys/routes.ts";
 import { answerNoRoute, answerProblem, withRequestId } from "./problems.ts";
-import { queues } from "./queues.ts";
-import { rekey } from "./rekey.ts";
-import { tasks } from "./tasks.ts";
+import { queues } from "./queues/routes.ts";
+import { docs } from "./reference/routes.ts";
+import { health } from "./service/routes.ts";
+import { rekey } from "./tasks/rekey.ts";
+import { tasks } from "./tasks/routes.ts";
 
 /** The HTTP API with everything it serves: /v1, health, documentation, and the sandbox where it is on. */
 export function createApp(): Hono<AppEnv> {

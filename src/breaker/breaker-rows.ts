@@ -1,8 +1,8 @@
-import type { Breaker, BreakerAudit } from "../core/breaker.ts";
-import type { BreakerCounts } from "../core/breaker-counts.ts";
-import type { Hold } from "../core/hold.ts";
-import { TRUSTED_PART } from "../core/messages.ts";
-import type { SqlPort, SqlRow, SqlValue } from "../core/sql-port.ts";
+import type { Breaker, BreakerAudit } from "../core/breaker/breaker.ts";
+import type { BreakerCounts } from "../core/breaker/counts.ts";
+import type { Hold } from "../core/policy/hold.ts";
+import type { SqlPort, SqlRow, SqlValue } from "../platform/sql-port.ts";
+import { TRUSTED_PART } from "../protocol/messages.ts";
 import { MAX_BREAKER_AUDIT } from "../schema/breaker.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
 

@@ -11,11 +11,17 @@ import {
   onTime,
   reset,
   settleProbe,
-} from "../core/breaker.ts";
-import { dropOld, mergeReport } from "../core/breaker-counts.ts";
-import { type BreakerPolicy, breakerPolicy, DEFAULT_BREAKER_POLICY } from "../core/breaker-policy.ts";
-import type { BreakerNews, BreakerShardPort, BreakerSync, KnownHold, ToldBreaker } from "../core/messages.ts";
-import type { SqlPort } from "../core/sql-port.ts";
+} from "../core/breaker/breaker.ts";
+import { dropOld, mergeReport } from "../core/breaker/counts.ts";
+import { type BreakerPolicy, breakerPolicy, DEFAULT_BREAKER_POLICY } from "../core/breaker/policy.ts";
+import type { SqlPort } from "../platform/sql-port.ts";
+import type {
+  BreakerNews,
+  BreakerShardPort,
+  BreakerSync,
+  KnownHold,
+  ToldBreaker,
+} from "../protocol/messages.ts";
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../schema/limits.ts";
 import { BreakerRows } from "./breaker-rows.ts";
 import { breakerView } from "./breaker-view.ts";

@@ -1,5 +1,5 @@
-import { type Breaker, type BreakerAudit, type BreakerStep, leaseProbe } from "../core/breaker.ts";
-import type { BreakerCounts } from "../core/breaker-counts.ts";
+import { type Breaker, type BreakerAudit, type BreakerStep, leaseProbe } from "../core/breaker/breaker.ts";
+import type { BreakerCounts } from "../core/breaker/counts.ts";
 import type { Holds } from "./holds.ts";
 import type { BreakerShards } from "./shards.ts";
 

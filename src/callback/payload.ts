@@ -1,6 +1,6 @@
-import { withoutSecretHeaders } from "../core/secret-headers.ts";
-import type { Attempt, KeptResponse, Task } from "../core/task.ts";
-import { withMetadata } from "../core/with-metadata.ts";
+import { withoutSecretHeaders } from "../core/call/secret-headers.ts";
+import { withMetadata } from "../core/json/with-metadata.ts";
+import type { Attempt, KeptResponse, Task } from "../core/task/task.ts";
 import type { CallbackPayload } from "../schema/callback.ts";
 import { CallbackEvent } from "../schema/task.ts";
 

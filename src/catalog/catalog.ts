@@ -1,18 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
 import init from "../../migrations/catalog/0001_init.sql";
 import dataKeys from "../../migrations/catalog/0002_data_keys.sql";
-import { clock } from "../clock.ts";
-import { QUEUE_REF_BYTES, randomQueueRef } from "../core/id.ts";
-import { API_KEY_BYTES, makeApiKey } from "../core/keys.ts";
-import type { QueueConfig, Refusal } from "../core/messages.ts";
-import { migrate } from "../core/migrate.ts";
-import type { Env } from "../env.ts";
-import type { KeyRequest } from "../schema/key.ts";
-import type { ErrorCode } from "../schema/problem.ts";
-import { DEFAULT_SHARDS, QueueSettings, ROTATION_MS } from "../schema/queue.ts";
-import { DEFAULT_QUEUE } from "../schema/task.ts";
-import { keyringOf } from "../sealing/env-keyring.ts";
-import { UnsealError } from "../sealing/keyring.ts";
+import { QUEUE_REF_BYTES, randomQueueRef } from "../core/task/task-id.ts";
+import { API_KEY_BYTES, makeApiKey } from "../core/text/api-key.ts";
+import { clock } from "../platform/clock.ts";
+import { makeSigningSecret, sha256Hex } from "../platform/digest.ts";
+import type { Env } from "../platform/env.ts";
+import { migrate } from "../platform/migrate.ts";
 import type {
   CatalogApi,
   DoneAnswer,
@@ -20,13 +14,19 @@ import type {
   PutQueueAnswer,
   QueueAnswer,
   RotateAnswer,
-} from "./catalog-api.ts";
+} from "../protocol/catalog-api.ts";
+import type { QueueConfig, Refusal } from "../protocol/messages.ts";
+import type { KeyRequest } from "../schema/key.ts";
+import type { ErrorCode } from "../schema/problem.ts";
+import { DEFAULT_SHARDS, QueueSettings, ROTATION_MS } from "../schema/queue.ts";
+import { DEFAULT_QUEUE } from "../schema/task.ts";
+import { keyringOf } from "../sealing/env-keyring.ts";
+import { UnsealError } from "../sealing/keyring.ts";
 import { checkSettings } from "./check-settings.ts";
 import { closeShards, destroyShards, type ShardByName } from "./close-shards.ts";
 import { KeyRows } from "./key-rows.ts";
 import { type NewQueue, QueueRows } from "./queue-rows.ts";
 import { QueueSeal, type Secrets } from "./queue-seal.ts";
-import { makeSigningSecret, sha256Hex } from "./secrets.ts";
 
 /** The name of the only Catalog object. */
 export const CATALOG_NAME = "catalog";

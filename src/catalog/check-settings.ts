@@ -1,6 +1,6 @@
+import type { CatalogRefusal } from "../protocol/catalog-api.ts";
 import { HOUR_MS } from "../schema/limits.ts";
 import { DEFAULT_SHARDS, type QueueSettings } from "../schema/queue.ts";
-import type { CatalogRefusal } from "./catalog-api.ts";
 
 /**
  * Checks what a queue's settings mean together: its number of shards is fixed once it exists (`existingShards`,

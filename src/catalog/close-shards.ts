@@ -1,6 +1,6 @@
-import type { QueueConfig, ShardApi } from "../core/messages.ts";
-import { shardName } from "../core/queue-shards.ts";
-import { callObject } from "./call-object.ts";
+import { callObject } from "../platform/call-object.ts";
+import type { QueueConfig, ShardApi } from "../protocol/messages.ts";
+import { shardName } from "../protocol/names.ts";
 
 /** Gives a new stub of a shard by its name. */
 export type ShardByName = (name: string) => ShardApi;

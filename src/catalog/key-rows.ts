@@ -1,5 +1,5 @@
-import type { SqlPort, SqlRow } from "../core/sql-port.ts";
-import type { KeyRecord } from "./catalog-api.ts";
+import type { SqlPort, SqlRow } from "../platform/sql-port.ts";
+import type { KeyRecord } from "../protocol/catalog-api.ts";
 
 /** The API keys, as rows: one method for each verb, the statement in it. */
 export class KeyRows {

@@ -1,5 +1,5 @@
-import type { QueueConfig } from "../core/messages.ts";
-import type { SqlPort, SqlRow } from "../core/sql-port.ts";
+import type { SqlPort, SqlRow } from "../platform/sql-port.ts";
+import type { QueueConfig } from "../protocol/messages.ts";
 import { QueueSettings } from "../schema/queue.ts";
 
 /** What a queue needs to exist, but for its ref. */

@@ -1,6 +1,6 @@
-import type { QueueConfig } from "../core/messages.ts";
-import { headerField, isSealed, keyPlan, MAX_DATA_KEYS, SECRET_FIELD } from "../core/sealed.ts";
-import { isSecretHeader } from "../core/secret-headers.ts";
+import { headerField, isSealed, keyPlan, MAX_DATA_KEYS, SECRET_FIELD } from "../core/call/sealed.ts";
+import { isSecretHeader } from "../core/call/secret-headers.ts";
+import type { QueueConfig } from "../protocol/messages.ts";
 import type { DataKey, Keyring } from "../sealing/keyring.ts";
 import { seal } from "../sealing/seal.ts";
 

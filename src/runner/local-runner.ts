@@ -6,7 +6,7 @@ import type {
   SettleMessage,
   ShardPort,
   SubmitResult,
-} from "../core/messages.ts";
+} from "../protocol/messages.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import { type RunPorts, runChain } from "./run-grant.ts";
 

@@ -1,4 +1,4 @@
-import { isSecretHeader } from "../core/secret-headers.ts";
+import { isSecretHeader } from "../core/call/secret-headers.ts";
 import type { RedirectMode } from "../schema/task.ts";
 
 /** One request on the way along redirects. */

@@ -1,4 +1,4 @@
-import type { CallResult, Grant, SettleAnswer, SettleMessage, ShardPort } from "../core/messages.ts";
+import type { CallResult, Grant, SettleAnswer, SettleMessage, ShardPort } from "../protocol/messages.ts";
 import type { Keyring } from "../sealing/keyring.ts";
 import type { CallPorts } from "./make-call.ts";
 import { callGranted } from "./open-request.ts";

@@ -1,6 +1,6 @@
-import { clock } from "../clock.ts";
-import { checkRedirect } from "../core/target-url.ts";
-import { addressRulesOf, type Env } from "../env.ts";
+import { checkRedirect } from "../core/address/target-url.ts";
+import { clock } from "../platform/clock.ts";
+import { addressRulesOf, type Env } from "../platform/env.ts";
 import { keyringOf } from "../sealing/env-keyring.ts";
 import type { RunPorts } from "./run-grant.ts";
 import { toldFetch } from "./told-fetch.ts";

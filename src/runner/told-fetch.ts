@@ -1,7 +1,7 @@
-import { clock } from "../clock.ts";
 import { BriefRoom } from "../core/brief-room.ts";
-import { exceptionFor, isLost, lostConnection, referenceIn } from "../core/call-reason.ts";
-import type { Env } from "../env.ts";
+import { exceptionFor, isLost, lostConnection, referenceIn } from "../core/call/call-reason.ts";
+import { clock } from "../platform/clock.ts";
+import type { Env } from "../platform/env.ts";
 import { look } from "./look.ts";
 import { Looks } from "./looks.ts";
 

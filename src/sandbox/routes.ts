@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { clock } from "../clock.ts";
-import type { Env } from "../env.ts";
+import { clock } from "../platform/clock.ts";
+import type { Env } from "../platform/env.ts";
 import type { InboxPort, Received } from "./inbox-port.ts";
 import { problem } from "./problem.ts";
 import { answerByScript } from "./target.ts";

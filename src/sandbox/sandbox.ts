@@ -1,8 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import init from "../../migrations/sandbox/0001_init.sql";
-import { clock } from "../clock.ts";
-import { migrate } from "../core/migrate.ts";
-import type { Env } from "../env.ts";
+import { clock } from "../platform/clock.ts";
+import type { Env } from "../platform/env.ts";
+import { migrate } from "../platform/migrate.ts";
 import { type InboxPort, MAX_CALLBACKS_KEPT, MAX_CALLBACKS_SHOWN, type Received } from "./inbox-port.ts";
 
 /** The one object of the sandbox: an inbox for callbacks, in its SQLite. */

@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { clock } from "../clock.ts";
+import { clock } from "../platform/clock.ts";
 import { problem } from "./problem.ts";
 import { attemptOf, hangMs, type Step, stepFor, TargetQuery } from "./script.ts";
 

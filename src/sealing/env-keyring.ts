@@ -1,5 +1,5 @@
-import { MIN_ENCRYPTION_KEY_LENGTH } from "../core/sealed.ts";
-import type { Env } from "../env.ts";
+import { MIN_ENCRYPTION_KEY_LENGTH } from "../core/call/sealed.ts";
+import type { Env } from "../platform/env.ts";
 import { Keyring } from "./keyring.ts";
 
 type EncryptionEnv = Pick<Env, "REDRIVE_ENCRYPTION_KEY" | "REDRIVE_ENCRYPTION_KEY_PREVIOUS">;

@@ -1,5 +1,5 @@
 import { base64ToBytes, bytesToBase64 } from "../callback/base64.ts";
-import { parseWrapped, wrappedText } from "../core/sealed.ts";
+import { parseWrapped, wrappedText } from "../core/call/sealed.ts";
 
 const NONCE_BYTES = 12;
 const KEY_BYTES = 32;

@@ -4,8 +4,10 @@ import migration0002 from "../../migrations/shard/0002_targets.sql";
 import migration0003 from "../../migrations/shard/0003_polls.sql";
 import migration0004 from "../../migrations/shard/0004_held_from.sql";
 import migration0005 from "../../migrations/shard/0005_heavy.sql";
-import { clock } from "../clock.ts";
-import type { BreakerAudit } from "../core/breaker.ts";
+import type { BreakerAudit } from "../core/breaker/breaker.ts";
+import { clock } from "../platform/clock.ts";
+import { type Env, evidenceFloorOf } from "../platform/env.ts";
+import { migrate } from "../platform/migrate.ts";
 import type {
   BreakerNews,
   ListAnswer,
@@ -23,11 +25,9 @@ import type {
   SubmitResult,
   TargetSummary,
   TaskAnswer,
-} from "../core/messages.ts";
-import { migrate } from "../core/migrate.ts";
-import { type Env, evidenceFloorOf } from "../env.ts";
-import { sharedPlaces } from "./places.ts";
+} from "../protocol/messages.ts";
 import { Shard } from "./shard.ts";
+import { sharedPlaces } from "./state/places.ts";
 
 const MIGRATIONS = [
   { name: "0001_init", sql: migration0001 },

@@ -1,4 +1,8 @@
-import type { BreakerAudit } from "../core/breaker.ts";
+import type { BreakerAudit } from "../core/breaker/breaker.ts";
+import { isTaskRow } from "../core/task/row-id.ts";
+import type { Task } from "../core/task/task.ts";
+import { taskSummary, taskView } from "../core/view/view.ts";
+import { isPlatformError } from "../platform/platform-error.ts";
 import type {
   BreakerNews,
   ListAnswer,
@@ -16,34 +20,30 @@ import type {
   SubmitResult,
   TargetSummary,
   TaskAnswer,
-} from "../core/messages.ts";
-import { isTaskRow } from "../core/row-id.ts";
-import type { Task } from "../core/task.ts";
-import { taskSummary, taskView } from "../core/view.ts";
+} from "../protocol/messages.ts";
 import { SECOND_MS } from "../schema/limits.ts";
-import { targetSummary } from "./breaker-sync.ts";
-import { buryPoisoned } from "./bury.ts";
-import { ShardContext } from "./context.ts";
-import { announceBreaker, noteStalledTold, toldStalled } from "./events.ts";
-import { viewContext } from "./gate-view.ts";
-import { GroupCommit, type Tx } from "./group-commit.ts";
-import { listPage } from "./list-page.ts";
-import { loadShard } from "./load.ts";
-import { oldestDue } from "./oldest-due.ts";
-import { operate } from "./operate.ts";
-import { isPlatformError } from "./platform-error.ts";
-import { settlePoll } from "./polls.ts";
-import type { ShardPorts } from "./ports.ts";
-import { prune } from "./prune.ts";
-import { readinessTarget, settleReadiness } from "./readiness.ts";
-import { rekeyPage, rekeyTask } from "./rekey.ts";
-import { PoisonedRowError } from "./rows.ts";
-import { ShardSettings } from "./settings.ts";
-import { settle, stale } from "./settle.ts";
-import { ShardAlarm } from "./shard-alarm.ts";
-import { ShardTurn } from "./shard-turn.ts";
-import { submitAll } from "./submit.ts";
-import { moveWatermark } from "./sweep.ts";
+import { ShardAlarm } from "./alarm.ts";
+import { operate } from "./intake/operate.ts";
+import { rekeyPage, rekeyTask } from "./intake/rekey.ts";
+import { submitAll } from "./intake/submit.ts";
+import { settlePoll } from "./probe/polls.ts";
+import { readinessTarget, settleReadiness } from "./probe/readiness.ts";
+import { settle, stale } from "./settle/settle.ts";
+import { ShardContext } from "./state/context.ts";
+import { GroupCommit, type Tx } from "./state/group-commit.ts";
+import type { ShardPorts } from "./state/ports.ts";
+import { listPage } from "./storage/list-page.ts";
+import { PoisonedRowError } from "./storage/task-rows.ts";
+import { targetSummary } from "./tell/breaker-talks.ts";
+import { announceBreaker, noteStalledTold, toldStalled } from "./tell/operator-events.ts";
+import { ShardTurn } from "./turn.ts";
+import { buryPoisoned } from "./upkeep/bury.ts";
+import { prune } from "./upkeep/prune.ts";
+import { loadShard } from "./upkeep/restore.ts";
+import { ShardSettings } from "./upkeep/settings.ts";
+import { moveWatermark } from "./upkeep/sweep.ts";
+import { oldestDue } from "./view/oldest-due.ts";
+import { viewContext } from "./view/task-situation.ts";
 
 /** An alarm that failed runs again after this long. */
 const ALARM_RETRY_MS = 5 * SECOND_MS;

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { MIN_ENCRYPTION_KEY_LENGTH } from "../core/sealed.ts";
+import { MIN_ENCRYPTION_KEY_LENGTH } from "../core/call/sealed.ts";
 import type { Settings } from "./settings.ts";
 import { StartError } from "./start-error.ts";
 

@@ -1,8 +1,8 @@
 import { BlockList, isIPv4, isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import { isSecret } from "../callback/signature.ts";
-import { MIN_ENCRYPTION_KEY_LENGTH } from "../core/sealed.ts";
-import { type AddressRules, parseAddressRules } from "../core/target-url.ts";
+import { type AddressRules, parseAddressRules } from "../core/address/target-url.ts";
+import { MIN_ENCRYPTION_KEY_LENGTH } from "../core/call/sealed.ts";
 import { parseDuration } from "../schema/duration.ts";
 
 export const DEFAULT_PORT = 8787;

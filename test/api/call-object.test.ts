@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { AppError } from "../../src/api/app-error.ts";
-import { callObject, ObjectCallError } from "../../src/catalog/call-object.ts";
+import { AppError } from "../../src/api/http/app-error.ts";
+import { callObject, ObjectCallError } from "../../src/platform/call-object.ts";
 
 /** Calls an object that throws these in turn and then answers; tells how often it was called, and how it ended. */
 async function called(...errors: Error[]) {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
-import { BreakerWorld, buildReport, buildSync, parked } from "../support/breaker-world.ts";
+import { BreakerWorld, buildReport, buildSync, parked } from "../support/shard/breaker-world.ts";
 
 const FOLDER = new URL("../../migrations/breaker/", import.meta.url);
 const MIGRATION = readdirSync(FOLDER)

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { holdNews, knownHolds, NO_HOLDS, noteHold, releaseHolds } from "../../src/breaker/holds.ts";
-import type { BreakerSync } from "../../src/core/messages.ts";
+import type { BreakerSync } from "../../src/protocol/messages.ts";
 import { MAX_INTERVAL_MS } from "../../src/schema/limits.ts";
-import { buildSync } from "../support/breaker-world.ts";
+import { buildSync } from "../support/shard/breaker-world.ts";
 
 const NOW = 1_800_000_000_000;
 

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Breaker } from "../../src/core/breaker.ts";
-import type { BreakerSync } from "../../src/core/messages.ts";
+import type { Breaker } from "../../src/core/breaker/breaker.ts";
+import type { BreakerSync } from "../../src/protocol/messages.ts";
 import { BreakerSettings, type BreakerSettingsInput } from "../../src/schema/breaker.ts";
-import { BreakerWorld, buildReport, buildSync, parked } from "../support/breaker-world.ts";
+import { BreakerWorld, buildReport, buildSync, parked } from "../support/shard/breaker-world.ts";
 
 const FOLDER = new URL("../../migrations/breaker/", import.meta.url);
 const files = readdirSync(FOLDER).sort();

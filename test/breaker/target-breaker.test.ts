@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Breaker, ProbeLease } from "../../src/core/breaker.ts";
-import type { BreakerSync } from "../../src/core/messages.ts";
+import type { Breaker, ProbeLease } from "../../src/core/breaker/breaker.ts";
+import type { BreakerSync } from "../../src/protocol/messages.ts";
 import { BreakerSettings, MAX_BREAKER_AUDIT } from "../../src/schema/breaker.ts";
 import {
   BreakerWorld,
@@ -13,7 +13,7 @@ import {
   type Push,
   parked,
   START,
-} from "../support/breaker-world.ts";
+} from "../support/shard/breaker-world.ts";
 
 const FOLDER = new URL("../../migrations/breaker/", import.meta.url);
 const MIGRATION = readdirSync(FOLDER)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { callbackBody, messageId, sealedPart } from "../../src/callback/payload.ts";
-import type { Attempt, Task } from "../../src/core/task.ts";
+import type { Attempt, Task } from "../../src/core/task/task.ts";
 import { CallbackPayload } from "../../src/schema/callback.ts";
 
 const NOW = Date.parse("2026-11-23T10:00:00Z");

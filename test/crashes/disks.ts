@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { StartOptions } from "../support/server.ts";
+import type { StartOptions } from "../support/server/server.ts";
 
 const run = promisify(execFile);
 const IGNORE_XFSZ = fileURLToPath(new URL("./ignore-xfsz.ts", import.meta.url));

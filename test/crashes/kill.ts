@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { clientOf, seededRandom } from "../support/stories.ts";
+import { clientOf, seededRandom } from "../support/server/stories.ts";
 import { audit, type Result } from "./audit.ts";
 import { type Effort, openStory, type Story, submitAll, warmUp } from "./story.ts";
 import type { Kind } from "./witness.ts";

@@ -1,5 +1,5 @@
 import type { TaskRequestInput } from "../../src/schema/task.ts";
-import type { RawAnswer } from "../support/stories.ts";
+import type { RawAnswer } from "../support/server/stories.ts";
 
 /** The final state that a task has to reach. */
 export type FinalState = "succeeded" | "failed";

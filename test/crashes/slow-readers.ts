@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { ask, type World } from "../support/stories.ts";
+import { ask, type World } from "../support/server/stories.ts";
 import { audit, type Result } from "./audit.ts";
 import { type Effort, isDone, openStory, restingMemory, type Story, submitAll, warmUp } from "./story.ts";
 

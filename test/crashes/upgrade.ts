@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { startServer } from "../support/server.ts";
-import { clientOf } from "../support/stories.ts";
+import { startServer } from "../support/server/server.ts";
+import { clientOf } from "../support/server/stories.ts";
 import { audit, type Result } from "./audit.ts";
 import { asked, type Effort, openStory, type Story, submitAll, warmUp } from "./story.ts";
 import type { Kind } from "./witness.ts";

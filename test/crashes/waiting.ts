@@ -1,4 +1,4 @@
-import { clientOf } from "../support/stories.ts";
+import { clientOf } from "../support/server/stories.ts";
 import { audit, type Result } from "./audit.ts";
 import { killAndRestart } from "./kill.ts";
 import { asked, type Effort, openStory, restingMemory, type Story, submitBatches, warmUp } from "./story.ts";

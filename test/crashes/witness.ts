@@ -1,4 +1,4 @@
-import type { TargetAnswer, TargetCall } from "../support/target.ts";
+import type { TargetAnswer, TargetCall } from "../support/server/target.ts";
 
 /** What the target does with a call, by the last part of its path. */
 export type Kind = "plain" | "flaky" | "slow" | "hang";

@@ -1,4 +1,4 @@
-import type { Breaker } from "../../src/core/breaker.ts";
+import type { Breaker } from "../../src/core/breaker/breaker.ts";
 
 type Down = Extract<Breaker, { state: "open" | "isolated" }>;
 

@@ -1,4 +1,4 @@
-import type { RowVersion } from "./storage.ts";
+import type { RowVersion } from "./world/storage.ts";
 
 const MIB = 1_048_576;
 /** Bytes that a shard may have in flight, with and without a mark on disk that says so. */

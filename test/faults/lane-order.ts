@@ -1,6 +1,6 @@
-import { AGED_EVERY } from "../../src/core/ageing.ts";
-import { HELD_LANE } from "../../src/core/lane.ts";
-import type { RowVersion } from "./storage.ts";
+import { AGED_EVERY } from "../../src/core/pressure/ageing.ts";
+import { HELD_LANE } from "../../src/core/task/lane.ts";
+import type { RowVersion } from "./world/storage.ts";
 
 /** What the order is held against. */
 interface Watch {

@@ -1,16 +1,16 @@
-import type { Grant, QueueConfig, SettleMessage, SubmitResult } from "../../src/core/messages.ts";
-import { ownerId } from "../../src/core/row-id.ts";
+import { ownerId } from "../../src/core/task/row-id.ts";
+import type { Grant, QueueConfig, SettleMessage, SubmitResult } from "../../src/protocol/messages.ts";
 import { Beliefs } from "./beliefs.ts";
 import type { BreakerParts } from "./breaker-parts.ts";
 import { CallEnds } from "./call-ends.ts";
 import { Violation } from "./history.ts";
-import type { Watcher } from "./host.ts";
 import type { ProbeLeases } from "./probe-leases.ts";
-import type { Queue } from "./queues.ts";
 import { ShardRows } from "./shard-rows.ts";
-import type { SimStorage } from "./storage.ts";
-import { ASKED_UNTIL } from "./targets.ts";
-import type { World } from "./world.ts";
+import type { Watcher } from "./world/host.ts";
+import type { Queue } from "./world/queues.ts";
+import type { SimStorage } from "./world/storage.ts";
+import { ASKED_UNTIL } from "./world/targets.ts";
+import type { World } from "./world/world.ts";
 
 /** How a round ended, and what became of the message about it. */
 export interface End {

@@ -1,7 +1,7 @@
-import type { Breaker, ProbeLease } from "../../src/core/breaker.ts";
-import type { BreakerSync } from "../../src/core/messages.ts";
-import type { Watcher } from "./host.ts";
-import type { SimStorage } from "./storage.ts";
+import type { Breaker, ProbeLease } from "../../src/core/breaker/breaker.ts";
+import type { BreakerSync } from "../../src/protocol/messages.ts";
+import type { Watcher } from "./world/host.ts";
+import type { SimStorage } from "./world/storage.ts";
 
 /** What the leases are held against. */
 interface Watch {

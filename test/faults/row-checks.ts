@@ -1,11 +1,11 @@
-import { targetOfLane } from "../../src/core/lane.ts";
-import { isEventId, isTaskRow, keptRoundId, ownerId } from "../../src/core/row-id.ts";
-import { isFinal } from "../../src/core/task.ts";
+import { targetOfLane } from "../../src/core/task/lane.ts";
+import { isEventId, isTaskRow, keptRoundId, ownerId } from "../../src/core/task/row-id.ts";
+import { isFinal } from "../../src/core/task/task.ts";
 import type { TaskState } from "../../src/schema/task.ts";
 import type { KnownTask } from "./ledger.ts";
 import { RETRY_AFTER_SLACK_MS, type ShardRows } from "./shard-rows.ts";
-import type { RowVersion } from "./storage.ts";
-import { ASKED_UNTIL } from "./targets.ts";
+import type { RowVersion } from "./world/storage.ts";
+import { ASKED_UNTIL } from "./world/targets.ts";
 
 /** A row that was not there before. */
 export function checkInsert(rows: ShardRows, row: RowVersion, at: number): void {

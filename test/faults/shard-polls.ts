@@ -1,7 +1,7 @@
-import type { QueueConfig } from "../../src/core/messages.ts";
-import { mostPolls } from "../../src/core/poll.ts";
-import { shareOf } from "../../src/core/queue-shards.ts";
-import type { SimStorage } from "./storage.ts";
+import { mostPolls } from "../../src/core/pressure/poll.ts";
+import type { QueueConfig } from "../../src/protocol/messages.ts";
+import { shareOf } from "../../src/protocol/names.ts";
+import type { SimStorage } from "./world/storage.ts";
 
 /** A poll that is under way, as its row says. */
 interface PollLease {

@@ -1,16 +1,16 @@
-import type { Breaker } from "../../src/core/breaker.ts";
-import { mostHoldMs } from "../../src/core/hold.ts";
-import { targetOfLane } from "../../src/core/lane.ts";
-import type { Grant, QueueConfig } from "../../src/core/messages.ts";
-import { isTaskRow, ownerId } from "../../src/core/row-id.ts";
+import type { Breaker } from "../../src/core/breaker/breaker.ts";
+import { mostHoldMs } from "../../src/core/policy/hold.ts";
+import { targetOfLane } from "../../src/core/task/lane.ts";
+import { isTaskRow, ownerId } from "../../src/core/task/row-id.ts";
+import type { Grant, QueueConfig } from "../../src/protocol/messages.ts";
 import { HeavyCalls } from "./heavy-calls.ts";
-import type { Watcher } from "./host.ts";
 import { LaneOrder } from "./lane-order.ts";
 import type { Ledger } from "./ledger.ts";
 import { QueueLimits } from "./queue-limits.ts";
 import { checkChange, checkDelete, checkInsert } from "./row-checks.ts";
 import { type PollsOfTurn, ShardPolls } from "./shard-polls.ts";
-import type { RowVersion, SimStorage } from "./storage.ts";
+import type { Watcher } from "./world/host.ts";
+import type { RowVersion, SimStorage } from "./world/storage.ts";
 
 /** A target as a shard has it on disk. */
 export interface DownTarget {

@@ -1,10 +1,10 @@
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../../src/schema/limits.ts";
 import { Violation } from "./history.ts";
-import { withPatches } from "./patches.ts";
-import { People } from "./people.ts";
 import { Sweeps } from "./sweeps.ts";
-import { CALM, drawWeather } from "./weather.ts";
-import { World } from "./world.ts";
+import { withPatches } from "./world/patches.ts";
+import { People } from "./world/people.ts";
+import { CALM, drawWeather } from "./world/weather.ts";
+import { World } from "./world/world.ts";
 
 /** What goes wrong changes this often, and after so many changes everything is well for a while. */
 const SPELL_MS = 20 * MINUTE_MS;

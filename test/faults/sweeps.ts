@@ -1,14 +1,14 @@
-import { mostHoldMs } from "../../src/core/hold.ts";
-import { targetOfLane } from "../../src/core/lane.ts";
-import { breakerName } from "../../src/core/queue-shards.ts";
-import { isTaskRow } from "../../src/core/row-id.ts";
-import { isFinal } from "../../src/core/task.ts";
+import { mostHoldMs } from "../../src/core/policy/hold.ts";
+import { targetOfLane } from "../../src/core/task/lane.ts";
+import { isTaskRow } from "../../src/core/task/row-id.ts";
+import { isFinal } from "../../src/core/task/task.ts";
+import { breakerName } from "../../src/protocol/names.ts";
 import type { TaskState } from "../../src/schema/task.ts";
 import type { Shard } from "../../src/shard/shard.ts";
-import type { Host } from "./host.ts";
 import type { ShardRows } from "./shard-rows.ts";
-import type { RowVersion } from "./storage.ts";
-import type { World } from "./world.ts";
+import type { Host } from "./world/host.ts";
+import type { RowVersion } from "./world/storage.ts";
+import type { World } from "./world/world.ts";
 
 /**
  * How much later than its max_age a task may end: the attempt that is in flight then (45 s and a margin of 10 s), a sweep

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openWorld, type World } from "../support/stories.ts";
+import { openWorld, type World } from "../support/server/stories.ts";
 
 /** So many calls of priority 9 are made before they come to an end. */
 const FLOOD = 60;

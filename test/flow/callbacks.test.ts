@@ -9,7 +9,7 @@ import {
   taskWhen,
   verified,
   type World,
-} from "../support/stories.ts";
+} from "../support/server/stories.ts";
 
 const SHORT: z.input<typeof CallbackRetryPolicy> = {
   max_attempts: 4,

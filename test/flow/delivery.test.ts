@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ask, FAILS_ON_PURPOSE, inTurn, openWorld, verified, type World } from "../support/stories.ts";
+import { ask, FAILS_ON_PURPOSE, inTurn, openWorld, verified, type World } from "../support/server/stories.ts";
 
 /** Waits as they are set: a failing target would stretch them. */
 const QUICK = {

@@ -3,10 +3,10 @@ import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { PROBLEM_KINDS } from "../../src/api/app-error.ts";
-import { ROUTES } from "../../src/api/routes.ts";
-import { parseYaml } from "../../src/api/yaml-text.ts";
-import { checkPolicy } from "../../src/core/check-policy.ts";
+import { PROBLEM_KINDS } from "../../src/api/http/app-error.ts";
+import { parseYaml } from "../../src/api/http/yaml-text.ts";
+import { ROUTES } from "../../src/api/reference/all-routes.ts";
+import { checkPolicy } from "../../src/core/policy/check-policy.ts";
 import { formatDuration } from "../../src/schema/duration.ts";
 import * as limits from "../../src/schema/limits.ts";
 import { RetryPolicy } from "../../src/schema/policy.ts";
@@ -117,7 +117,7 @@ describe("docs/operations.md", () => {
   });
 
   test("has a row for each setting of the Worker", async () => {
-    const env = await readFile(join(ROOT, "src/env.ts"), "utf8");
+    const env = await readFile(join(ROOT, "src/platform/env.ts"), "utf8");
     const settings = [...env.matchAll(/^ {2}(REDRIVE_\w+)\?: string;$/gm)].map(([, name]) => name);
 
     expect(settings.length).toBeGreaterThan(3);

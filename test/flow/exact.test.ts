@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { FAILS_ON_PURPOSE, openWorld, taskWhen, type World } from "../support/stories.ts";
+import { FAILS_ON_PURPOSE, openWorld, taskWhen, type World } from "../support/server/stories.ts";
 
 /** Every way in which a parse and a print change a text. */
 const BODY =

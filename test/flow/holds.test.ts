@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BreakerView } from "../../src/schema/breaker.ts";
 import type { QueueSettingsInput } from "../../src/schema/queue.ts";
-import { ask, clientOf, eventually, openWorld, taskWhen, type World } from "../support/stories.ts";
-import { startTarget, type Target } from "../support/target.ts";
+import { ask, clientOf, eventually, openWorld, taskWhen, type World } from "../support/server/stories.ts";
+import { startTarget, type Target } from "../support/server/target.ts";
 
 const DAY_MS = 86_400_000;
 const PATIENT = { max_retry_after: "1d", max_age: "7d" } as const;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TaskFilter } from "../../src/client/index.ts";
 import type { TaskSummary } from "../../src/schema/task.ts";
-import { ask, clientOf, openWorld, type World } from "../support/stories.ts";
+import { ask, clientOf, openWorld, type World } from "../support/server/stories.ts";
 
 const TASKS = 250;
 const LABELLED = 50;

@@ -7,7 +7,7 @@ import {
   taskWhen,
   verified,
   type World,
-} from "../support/stories.ts";
+} from "../support/server/stories.ts";
 
 let world: World;
 

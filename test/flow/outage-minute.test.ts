@@ -2,12 +2,12 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseTaskId } from "../../src/core/id.ts";
+import { parseTaskId } from "../../src/core/task/task-id.ts";
 import type { BreakerView } from "../../src/schema/breaker.ts";
 import type { TaskSummary, TaskView } from "../../src/schema/task.ts";
-import { beyondRamp } from "../support/ramp-check.ts";
-import { ask, eventually, openWorld, type World } from "../support/stories.ts";
-import { startTargetProcess, type TargetProcess } from "../support/target-process.ts";
+import { ask, eventually, openWorld, type World } from "../support/server/stories.ts";
+import { startTargetProcess, type TargetProcess } from "../support/server/target-process.ts";
+import { beyondRamp } from "../support/shard/ramp-check.ts";
 
 const TASKS = 2_000;
 const SHARDS = 4;

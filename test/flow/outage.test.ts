@@ -3,8 +3,8 @@ import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { BreakerView } from "../../src/schema/breaker.ts";
 import type { TaskSummary } from "../../src/schema/task.ts";
-import { ask, eventually, openWorld, taskWhen, type World } from "../support/stories.ts";
-import { startTarget, type Target, type TargetCall, type TargetScript } from "../support/target.ts";
+import { ask, eventually, openWorld, taskWhen, type World } from "../support/server/stories.ts";
+import { startTarget, type Target, type TargetCall, type TargetScript } from "../support/server/target.ts";
 
 let world: World;
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ask, FAILS_ON_PURPOSE, inTurn, openWorld, taskWhen, type World } from "../support/stories.ts";
+import { ask, FAILS_ON_PURPOSE, inTurn, openWorld, taskWhen, type World } from "../support/server/stories.ts";
 
 let world: World;
 

@@ -8,7 +8,7 @@ import {
   type Place,
   taskWhen,
   type World,
-} from "../support/stories.ts";
+} from "../support/server/stories.ts";
 
 let world: World;
 

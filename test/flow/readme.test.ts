@@ -9,7 +9,7 @@ import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RedriveClient } from "../../src/client/index.ts";
 import { fencedBlocks } from "../support/markdown.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { startServer, type TestServer } from "../support/server/server.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SHOWN_URL = "http://127.0.0.1:8787";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ask, clientOf, eventually, openWorld, taskWhen, type World } from "../support/stories.ts";
+import { ask, clientOf, eventually, openWorld, taskWhen, type World } from "../support/server/stories.ts";
 
 let world: World;
 

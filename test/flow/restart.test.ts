@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startServer } from "../support/server.ts";
+import { startServer } from "../support/server/server.ts";
 import {
   ask,
   clientOf,
@@ -12,7 +12,7 @@ import {
   taskWhen,
   verified,
   type World,
-} from "../support/stories.ts";
+} from "../support/server/stories.ts";
 
 let dataDir: string;
 let world: World;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ask, eventually, openWorld, taskWhen, type World } from "../support/stories.ts";
-import { startTarget } from "../support/target.ts";
+import { ask, eventually, openWorld, taskWhen, type World } from "../support/server/stories.ts";
+import { startTarget } from "../support/server/target.ts";
 
 let world: World;
 

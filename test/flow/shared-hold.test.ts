@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { parseTaskId } from "../../src/core/id.ts";
-import { eventually, openWorld, type World } from "../support/stories.ts";
-import { startTarget } from "../support/target.ts";
+import { parseTaskId } from "../../src/core/task/task-id.ts";
+import { eventually, openWorld, type World } from "../support/server/stories.ts";
+import { startTarget } from "../support/server/target.ts";
 
 const SHARDS = 8;
 const RETRY_AFTER_MS = 2_000;

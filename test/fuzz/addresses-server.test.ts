@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TaskView } from "../../src/schema/task.ts";
-import { REFUSED } from "../core/target-url.corpus.ts";
-import { ask, openWorld, taskWhen, type World } from "../support/stories.ts";
+import { REFUSED } from "../core/address/target-url.corpus.ts";
+import { ask, openWorld, taskWhen, type World } from "../support/server/stories.ts";
 
 /** What a server on loopback refuses, which lets loopback itself be called. */
 const NEVER = [...new Set([...REFUSED.private, ...REFUSED.never, ...REFUSED.malformed])];

@@ -1,15 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { AppError, invalidRequest } from "../../src/api/app-error.ts";
-import { checkQueueSettings } from "../../src/api/check-call.ts";
-import { parse } from "../../src/api/parse.ts";
-import { SubmittedTask, taskFromRequest } from "../../src/api/task-from-request.ts";
-import { callbackRequest, probeRequest } from "../../src/core/call-request.ts";
-import type { CallRequest, QueueConfig } from "../../src/core/messages.ts";
-import { checkTargetUrl, parseAddressRules } from "../../src/core/target-url.ts";
+import { AppError, invalidRequest } from "../../src/api/http/app-error.ts";
+import { parse } from "../../src/api/http/parse.ts";
+import { checkTargetUrl, parseAddressRules } from "../../src/core/address/target-url.ts";
+import { callbackRequest, probeRequest } from "../../src/core/task/call-request.ts";
+import { checkQueueSettings } from "../../src/intake/check-call.ts";
+import { SubmittedTask, taskFromRequest } from "../../src/intake/task-from-request.ts";
+import type { CallRequest, QueueConfig } from "../../src/protocol/messages.ts";
 import { makeCall } from "../../src/runner/make-call.ts";
 import { nextHop } from "../../src/runner/redirect.ts";
 import { QueueSettings } from "../../src/schema/queue.ts";
-import { ACCEPTED, REFUSED } from "../core/target-url.corpus.ts";
+import { ACCEPTED, REFUSED } from "../core/address/target-url.corpus.ts";
 
 const STRICT = parseAddressRules(undefined);
 const PUBLIC_URL = "https://api.redrive.invalid/a";

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { AppError } from "../../src/api/app-error.ts";
-import { chanceOf } from "./chance.ts";
+import { AppError } from "../../src/api/http/app-error.ts";
 import { fuzzServer, hasGrown, routesMissed } from "./http.ts";
 import { findingOf, inputOf, MAX_HEAP_GROWTH } from "./in-process.ts";
+import { chanceOf } from "./kinds/chance.ts";
+import { SURFACES } from "./kinds/surfaces.ts";
 import { minimise } from "./minimise.ts";
-import { SURFACES } from "./surfaces.ts";
 import { fuzzParsersWatched } from "./watched.ts";
 
 /** `npm run fuzz` does the same with more. */

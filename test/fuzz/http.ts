@@ -1,14 +1,14 @@
 import { Agent } from "node:http";
-import type { RouteDoc } from "../../src/api/route-doc.ts";
-import { ROUTES } from "../../src/api/routes.ts";
+import type { RouteDoc } from "../../src/api/http/route-doc.ts";
+import { ROUTES } from "../../src/api/reference/all-routes.ts";
 import { restingMemoryMb } from "../crashes/memory.ts";
-import { startServer, type TestServer } from "../support/server.ts";
-import { ask } from "../support/stories.ts";
-import { NOWHERE } from "./bases.ts";
-import { chanceOf } from "./chance.ts";
+import { startServer, type TestServer } from "../support/server/server.ts";
+import { ask } from "../support/server/stories.ts";
 import { type Finding, MAX_INPUT_MS } from "./in-process.ts";
+import { NOWHERE } from "./kinds/bases.ts";
+import { chanceOf } from "./kinds/chance.ts";
+import { type FuzzAnswer, type FuzzRequest, hostileRequest, type Known, send } from "./kinds/requests.ts";
 import { minimise } from "./minimise.ts";
-import { type FuzzAnswer, type FuzzRequest, hostileRequest, type Known, send } from "./requests.ts";
 
 /** What came of a run of requests on the real server. */
 export interface HttpReport {

@@ -1,9 +1,9 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { AppError, PROBLEM_KINDS, problemOf } from "../../src/api/app-error.ts";
-import { type Chance, chanceOf } from "./chance.ts";
+import { AppError, PROBLEM_KINDS, problemOf } from "../../src/api/http/app-error.ts";
+import { type Chance, chanceOf } from "./kinds/chance.ts";
+import { SURFACES, type Surface } from "./kinds/surfaces.ts";
 import { minimise } from "./minimise.ts";
-import { SURFACES, type Surface } from "./surfaces.ts";
 
 /** An input that did what none may; `input` is as short as cutting made it. */
 export interface Finding {

@@ -1,5 +1,5 @@
-import { classify } from "../../src/core/classify.ts";
-import { compileExpression, type ExpressionInput } from "../../src/core/expression.ts";
+import { classify } from "../../src/core/call/classify.ts";
+import { compileExpression, type ExpressionInput } from "../../src/core/expression/expression.ts";
 import { MAX_EXPRESSION_LENGTH } from "../../src/schema/limits.ts";
 
 const BODY = {

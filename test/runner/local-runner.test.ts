@@ -5,9 +5,9 @@ import type {
   SettleAnswer,
   SettleMessage,
   SubmitResult,
-} from "../../src/core/messages.ts";
+} from "../../src/protocol/messages.ts";
 import { LocalRunner } from "../../src/runner/local-runner.ts";
-import { buildGrant } from "../support/build-grant.ts";
+import { buildGrant } from "../support/shard/build-grant.ts";
 
 const ACCEPTED: SettleAnswer = { status: "accepted", callback: null, next: [] };
 const TARGET = "https://api.example.com/";

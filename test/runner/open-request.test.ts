@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { withKeys } from "../../src/core/call-request.ts";
-import type { CallRequest, Grant } from "../../src/core/messages.ts";
-import { ANSWER_FIELD, BODY_FIELD, headerField, SECRET_FIELD } from "../../src/core/sealed.ts";
+import { ANSWER_FIELD, BODY_FIELD, headerField, SECRET_FIELD } from "../../src/core/call/sealed.ts";
+import { withKeys } from "../../src/core/task/call-request.ts";
+import type { CallRequest, Grant } from "../../src/protocol/messages.ts";
 import { callGranted } from "../../src/runner/open-request.ts";
 import { Keyring } from "../../src/sealing/keyring.ts";
 import { seal, sealBytes, unseal } from "../../src/sealing/seal.ts";
-import { buildGrant } from "../support/build-grant.ts";
-import { buildConfig } from "../support/shard-messages.ts";
+import { buildGrant } from "../support/shard/build-grant.ts";
+import { buildConfig } from "../support/shard/shard-messages.ts";
 
 const SECRETS = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", `whsec_${"b2xk".repeat(8)}`];
 const keyring = new Keyring(["a deployment secret of many characters"]);

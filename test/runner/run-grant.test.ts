@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Grant, SettleAnswer, SettleMessage } from "../../src/core/messages.ts";
+import type { Grant, SettleAnswer, SettleMessage } from "../../src/protocol/messages.ts";
 import { type RunPorts, runChain, runGrant, settleUntilAnswered } from "../../src/runner/run-grant.ts";
-import { buildGrant as buildAnyGrant, type GrantOverrides } from "../support/build-grant.ts";
+import { buildGrant as buildAnyGrant, type GrantOverrides } from "../support/shard/build-grant.ts";
 
 const ACCEPTED: SettleAnswer = { status: "accepted", callback: null, next: [] };
 

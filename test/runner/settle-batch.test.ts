@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { SettleAnswer, SettleMessage } from "../../src/core/messages.ts";
+import type { SettleAnswer, SettleMessage } from "../../src/protocol/messages.ts";
 import { SettleBatch } from "../../src/runner/settle-batch.ts";
-import { answer } from "../support/shard-messages.ts";
+import { answer } from "../support/shard/shard-messages.ts";
 
 const ACCEPTED: SettleAnswer = { status: "accepted", callback: null, next: [] };
 

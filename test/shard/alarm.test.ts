@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { DAY_MS } from "../../src/schema/limits.ts";
-import { ShardWorld } from "../support/shard-world.ts";
+import { ShardWorld } from "../support/shard/shard-world.ts";
 
 describe("the alarm", () => {
   test("is armed for the earliest of what can act", async () => {

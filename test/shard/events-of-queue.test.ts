@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { QueueSettingsInput } from "../../src/schema/queue.ts";
-import { BreakerHost } from "../support/breaker-host.ts";
-import { API, RETRY } from "../support/outage.ts";
-import type { ShardWorld } from "../support/shard-world.ts";
+import { API, RETRY } from "../support/server/outage.ts";
+import { BreakerHost } from "../support/shard/breaker-host.ts";
+import type { ShardWorld } from "../support/shard/shard-world.ts";
 
 const OPS = "https://ops.example.com";
 const MINUTE_MS = 60_000;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { QueueSettingsInput } from "../../src/schema/queue.ts";
-import { BreakerHost, type Call } from "../support/breaker-host.ts";
-import { HOOK } from "../support/shard-messages.ts";
+import { BreakerHost, type Call } from "../support/shard/breaker-host.ts";
+import { HOOK } from "../support/shard/shard-messages.ts";
 
 const API = "https://api.example.com";
 const OPS = "https://ops.example.com";

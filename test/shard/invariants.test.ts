@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ShardHarness, type Step } from "../support/shard-harness.ts";
+import { ShardHarness, type Step } from "../support/shard/shard-harness.ts";
 
 const pick = fc.nat({ max: 50 });
 const submits = fc.record({

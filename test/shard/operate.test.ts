@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Grant } from "../../src/core/messages.ts";
-import { HOOK } from "../support/shard-messages.ts";
-import { ShardWorld } from "../support/shard-world.ts";
+import type { Grant } from "../../src/protocol/messages.ts";
+import { HOOK } from "../support/shard/shard-messages.ts";
+import { ShardWorld } from "../support/shard/shard-world.ts";
 
 const CALLED_BACK = { call: { callback: HOOK } };
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Grant, SettleMessage } from "../../src/core/messages.ts";
-import { HOOK, settleMessage } from "../support/shard-messages.ts";
-import { ShardWorld } from "../support/shard-world.ts";
+import type { Grant, SettleMessage } from "../../src/protocol/messages.ts";
+import { HOOK, settleMessage } from "../support/shard/shard-messages.ts";
+import { ShardWorld } from "../support/shard/shard-world.ts";
 
 async function rowOf(world: ShardWorld, id: string) {
   return world.rows("SELECT * FROM tasks WHERE id = ?", id)[0];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { NewTask, SubmitMessage } from "../../src/core/messages.ts";
-import { ShardWorld } from "../support/shard-world.ts";
+import type { NewTask, SubmitMessage } from "../../src/protocol/messages.ts";
+import { ShardWorld } from "../support/shard/shard-world.ts";
 
 const KEYED = { idempotencyKey: "order-991", requestHash: "hash-1" };
 

@@ -2,9 +2,9 @@ import { deflateSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RedriveClient } from "../../src/client/index.ts";
 import type { TaskView } from "../../src/schema/task.ts";
-import { type RawAnswer, type RawTarget, raw, startRawTarget } from "../support/raw-target.ts";
-import { startServer, type TestServer } from "../support/server.ts";
-import { clientOf, FAILS_ON_PURPOSE, taskWhen } from "../support/stories.ts";
+import { type RawAnswer, type RawTarget, raw, startRawTarget } from "../support/server/raw-target.ts";
+import { startServer, type TestServer } from "../support/server/server.ts";
+import { clientOf, FAILS_ON_PURPOSE, taskWhen } from "../support/server/stories.ts";
 
 const JSON_BODY = '{"a":1,"b":"two"}';
 const GZIP = gzipSync(JSON_BODY);

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
-import { CallReasons } from "../../src/standalone/call-reasons.ts";
-import { type ReasonServer, serveReasons } from "../../src/standalone/reason-server.ts";
+import { CallReasons } from "../../src/standalone/reasons/call-reasons.ts";
+import { type ReasonServer, serveReasons } from "../../src/standalone/reasons/reason-server.ts";
 
 const LOG =
   "workerd/jsg/util.c++:320: error: e = rust/worker/ffi.rs:104: failed: TLS handshake failed: invalid peer certificate\n" +

@@ -12,8 +12,8 @@ import {
   taskWhen,
   verified,
   type World,
-} from "../support/stories.ts";
-import { startTarget, type TargetCall } from "../support/target.ts";
+} from "../support/server/stories.ts";
+import { startTarget, type TargetCall } from "../support/server/target.ts";
 
 const HUNG_TIMEOUT_MS = 8_000;
 const OTHERS = 20;

@@ -2,8 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { QueueSettingsInput } from "../../src/schema/queue.ts";
 import type { TaskRequestInput, TaskSummary } from "../../src/schema/task.ts";
-import { ask, eventually, openWorld, seededRandom, verified, type World } from "../support/stories.ts";
-import type { TargetAnswer, TargetCall } from "../support/target.ts";
+import { ask, eventually, openWorld, seededRandom, verified, type World } from "../support/server/stories.ts";
+import type { TargetAnswer, TargetCall } from "../support/server/target.ts";
 
 const IN_FLIGHT = 500;
 /** Accepted before the first kill and due while the kills come, so that IN_FLIGHT are open at every one. */

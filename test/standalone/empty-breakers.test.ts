@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ask, eventually, openWorld, type World } from "../support/stories.ts";
+import { ask, eventually, openWorld, type World } from "../support/server/stories.ts";
 
 let world: World;
 

@@ -2,9 +2,9 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { startServer, type TestServer } from "../support/server.ts";
-import { ask, clientOf, eventually, inTurn, taskWhen, verified } from "../support/stories.ts";
-import { startTarget, type Target, type TargetCall } from "../support/target.ts";
+import { startServer, type TestServer } from "../support/server/server.ts";
+import { ask, clientOf, eventually, inTurn, taskWhen, verified } from "../support/server/stories.ts";
+import { startTarget, type Target, type TargetCall } from "../support/server/target.ts";
 
 const OLD_KEY = "the first deployment secret, long enough".replaceAll(" ", "-");
 const NEW_KEY = "the second deployment secret, long enough".replaceAll(" ", "-");

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { FULL_WEIGHT } from "../../src/core/weight.ts";
-import { eventually, openWorld, type World } from "../support/stories.ts";
+import { FULL_WEIGHT } from "../../src/core/pressure/weight.ts";
+import { eventually, openWorld, type World } from "../support/server/stories.ts";
 
 const TASKS = 64;
 const MIB = 1_048_576;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BatchResult, TaskRequestInput } from "../../src/client/index.ts";
-import { eventually, openWorld, type Place, type World } from "../support/stories.ts";
-import { startTarget, type Target, type TargetCall } from "../support/target.ts";
+import { eventually, openWorld, type Place, type World } from "../support/server/stories.ts";
+import { startTarget, type Target, type TargetCall } from "../support/server/target.ts";
 
 const HUNG = 150;
 const GOOD = 60;

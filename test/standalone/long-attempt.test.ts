@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openWorld, type World } from "../support/stories.ts";
+import { openWorld, type World } from "../support/server/stories.ts";
 
 const ANSWER_AFTER_MS = 150_000;
 const PATIENCE_MS = 180_000;

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { clientOf, eventually, openWorld, type World } from "../support/stories.ts";
-import { startTarget, type Target } from "../support/target.ts";
+import { clientOf, eventually, openWorld, type World } from "../support/server/stories.ts";
+import { startTarget, type Target } from "../support/server/target.ts";
 
 const FILES = 256;
 const HELD = 300;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { eventually, openWorld, taskWhen, type World } from "../support/stories.ts";
-import { startTarget, type Target } from "../support/target.ts";
+import { eventually, openWorld, taskWhen, type World } from "../support/server/stories.ts";
+import { startTarget, type Target } from "../support/server/target.ts";
 
 const HELD = 800;
 const RATE_A_SECOND = 4;

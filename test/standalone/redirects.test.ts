@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TaskRequestInput } from "../../src/schema/task.ts";
-import { FAILS_ON_PURPOSE, openWorld, type World } from "../support/stories.ts";
-import { startTarget, type Target } from "../support/target.ts";
+import { FAILS_ON_PURPOSE, openWorld, type World } from "../support/server/stories.ts";
+import { startTarget, type Target } from "../support/server/target.ts";
 
 let world: World;
 let elsewhere: Target;

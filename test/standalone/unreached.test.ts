@@ -2,11 +2,11 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { RedriveClient } from "../../src/client/index.ts";
 import type { BreakerView } from "../../src/schema/breaker.ts";
 import type { AttemptView } from "../../src/schema/task.ts";
-import { SELF_SIGNED } from "../support/certificates.ts";
-import { type RawAnswer, raw, startRawTarget } from "../support/raw-target.ts";
-import { startServer, type TestServer } from "../support/server.ts";
-import { ask, clientOf, eventually, taskWhen } from "../support/stories.ts";
-import { startTarget } from "../support/target.ts";
+import { SELF_SIGNED } from "../support/server/certificates.ts";
+import { type RawAnswer, raw, startRawTarget } from "../support/server/raw-target.ts";
+import { startServer, type TestServer } from "../support/server/server.ts";
+import { ask, clientOf, eventually, taskWhen } from "../support/server/stories.ts";
+import { startTarget } from "../support/server/target.ts";
 
 const HELLO = raw("HTTP/1.1 200 OK\nContent-Length: 0");
 

@@ -2,7 +2,7 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env as rawEnv } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../src/api/app.ts";
-import type { Env } from "../../src/env.ts";
+import type { Env } from "../../src/platform/env.ts";
 import type { Problem } from "../../src/schema/problem.ts";
 import type { TaskAccepted } from "../../src/schema/task.ts";
 import { makeRequest } from "../support/workers/api.ts";

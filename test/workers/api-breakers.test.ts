@@ -2,10 +2,10 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env as rawEnv } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../src/api/app.ts";
-import type { ShownBreaker } from "../../src/api/breaker-query.ts";
-import type { BreakerSync, TargetSummary } from "../../src/core/messages.ts";
-import { breakerName } from "../../src/core/queue-shards.ts";
-import type { Env } from "../../src/env.ts";
+import type { ShownBreaker } from "../../src/api/breakers/breaker-query.ts";
+import type { Env } from "../../src/platform/env.ts";
+import type { BreakerSync, TargetSummary } from "../../src/protocol/messages.ts";
+import { breakerName } from "../../src/protocol/names.ts";
 import { BreakerSettings } from "../../src/schema/breaker.ts";
 import type { Scope } from "../../src/schema/key.ts";
 import type { Problem } from "../../src/schema/problem.ts";

@@ -2,10 +2,10 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env as rawEnv } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Breaker as BreakerObject } from "../../src/breaker/breaker.ts";
-import { type Breaker, newBreaker, type ProbeLease } from "../../src/core/breaker.ts";
-import type { BreakerPort, BreakerSync } from "../../src/core/messages.ts";
-import { breakerName } from "../../src/core/queue-shards.ts";
-import type { Env } from "../../src/env.ts";
+import { type Breaker, newBreaker, type ProbeLease } from "../../src/core/breaker/breaker.ts";
+import type { Env } from "../../src/platform/env.ts";
+import type { BreakerPort, BreakerSync } from "../../src/protocol/messages.ts";
+import { breakerName } from "../../src/protocol/names.ts";
 import { BreakerSettings } from "../../src/schema/breaker.ts";
 import { QueueShard } from "../../src/shard/queue-shard.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import type { QueueSettingsInput } from "../../src/schema/queue.ts";
-import { buildNewTask, HOOK, settleMessage } from "../support/shard-messages.ts";
+import { buildNewTask, HOOK, settleMessage } from "../support/shard/shard-messages.ts";
 import { countedRows } from "../support/workers/counted-rows.ts";
 import { RemoteShard } from "../support/workers/remote-shard.ts";
 import { stubWorld } from "../support/workers/stub-world.ts";

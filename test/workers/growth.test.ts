@@ -1,9 +1,9 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
-import type { SqlPort } from "../../src/core/sql-port.ts";
-import { LaneRows } from "../../src/shard/lane-rows.ts";
-import { copyTask } from "../support/copy-task.ts";
-import { buildNewTask, HOOK, settleMessage } from "../support/shard-messages.ts";
+import type { SqlPort } from "../../src/platform/sql-port.ts";
+import { LaneRows } from "../../src/shard/storage/lane-rows.ts";
+import { copyTask } from "../support/shard/copy-task.ts";
+import { buildNewTask, HOOK, settleMessage } from "../support/shard/shard-messages.ts";
 import { countedRows } from "../support/workers/counted-rows.ts";
 import { RemoteShard } from "../support/workers/remote-shard.ts";
 import { stubWorld } from "../support/workers/stub-world.ts";

@@ -1,8 +1,8 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { CallRequest, Grant, SettleAnswer, SettleMessage } from "../../src/core/messages.ts";
-import type { Env } from "../../src/env.ts";
+import type { Env } from "../../src/platform/env.ts";
+import type { CallRequest, Grant, SettleAnswer, SettleMessage } from "../../src/protocol/messages.ts";
 import { type CallPorts, makeCall } from "../../src/runner/make-call.ts";
 import { ROOM, Runner } from "../../src/runner/runner.ts";
 

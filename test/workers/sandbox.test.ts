@@ -1,7 +1,7 @@
 import { env as rawEnv } from "cloudflare:workers";
 import { Webhook } from "standardwebhooks";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Env } from "../../src/env.ts";
+import type { Env } from "../../src/platform/env.ts";
 import { sandboxRoutes } from "../../src/sandbox/routes.ts";
 import { hangMs } from "../../src/sandbox/script.ts";
 

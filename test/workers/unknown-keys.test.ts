@@ -1,11 +1,11 @@
 import { env as rawEnv } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../src/api/app.ts";
-import type { KeyRecord } from "../../src/catalog/catalog-api.ts";
-import { sha256Hex } from "../../src/catalog/secrets.ts";
-import { clock } from "../../src/clock.ts";
-import { API_KEY_BYTES, makeApiKey } from "../../src/core/keys.ts";
-import type { Env } from "../../src/env.ts";
+import { API_KEY_BYTES, makeApiKey } from "../../src/core/text/api-key.ts";
+import { clock } from "../../src/platform/clock.ts";
+import { sha256Hex } from "../../src/platform/digest.ts";
+import type { Env } from "../../src/platform/env.ts";
+import type { KeyRecord } from "../../src/protocol/catalog-api.ts";
 
 // A thousand requests take a busy machine some seconds.
 vi.setConfig({ testTimeout: 60_000 });

@@ -1,6 +1,6 @@
-import { migrate } from "../../../src/core/migrate.ts";
-import type { Env } from "../../../src/env.ts";
 import app, { QueueShard as ThisShard } from "../../../src/index.ts";
+import type { Env } from "../../../src/platform/env.ts";
+import { migrate } from "../../../src/platform/migrate.ts";
 
 export { Breaker, Catalog, Runner, Sandbox } from "../../../src/index.ts";
 

@@ -1,9 +1,9 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
-import type { Grant, NewTask, QueueConfig, SubmitResult } from "../../../src/core/messages.ts";
-import type { Env } from "../../../src/env.ts";
-import { buildConfig, buildNewTask, type TaskOverrides } from "../shard-messages.ts";
+import type { Env } from "../../../src/platform/env.ts";
+import type { Grant, NewTask, QueueConfig, SubmitResult } from "../../../src/protocol/messages.ts";
+import { buildConfig, buildNewTask, type TaskOverrides } from "../shard/shard-messages.ts";
 
 const bindings = env as unknown as Env;
 let queues = 100;

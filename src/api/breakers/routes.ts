@@ -1,0 +1,87 @@
+import { Hono } from "hono";
+import type { BreakerPort } from "../../protocol/messages.ts";
+import { BreakerOperation } from "../../schema/breaker.ts";
+import { MAX_SETTINGS_BYTES } from "../../schema/limits.ts";
+import { type AppContext, type AppEnv, callBreaker, callShard } from "../access/app-env.ts";
+import { needs } from "../access/auth.ts";
+import { cachedQueues } from "../access/catalog-cache.ts";
+import { mapSome, shardsOf } from "../access/shard-groups.ts";
+import { AppError } from "../http/app-error.ts";
+import { parse } from "../http/parse.ts";
+import { readBody } from "../http/read-body.ts";
+import { BreakerQuery, BreakersQuery } from "./breaker-query.ts";
+import { type BreakerPlace, findBreaker, noBreaker } from "./find-breaker.ts";
+import { listBreakers, usesBreaker } from "./list-breakers.ts";
+import { shownHolds } from "./queue-hold.ts";
+import { seenQueues, shownBreaker } from "./shown-breaker.ts";
+import { holdsOf, releasedHolds, releaseInShards } from "./target-holds.ts";
+
+/** Read breakers, hold them open and close them. */
+export const breakers = new Hono<AppEnv>();
+
+breakers.get("/v1/breakers", needs("read"), async (c) => {
+  return c.json({ breakers: await listBreakers(c, parse(BreakersQuery, c.req.query())) });
+});
+
+breakers.get("/v1/breakers/:key", needs("read"), async (c) => {
+  const place = await placeOf(c, c.req.param("key"));
+  // Shards are asked first, since the call alone makes an object on plain workerd: names can be made up without end.
+  const isTold = place.queue === null && c.get("caller").queues === null;
+  if (!isTold && !(await usesBreaker(c, place))) throw noBreaker(place.key);
+  const seen = place.queue === null ? await seenQueues(c) : undefined;
+  const view = await callBreaker(c.env, place.name, (breaker) => breaker.view(seen));
+  if (view === null) throw noBreaker(place.key);
+  return c.json(await shownBreaker(c, place.queue, view, await holdsOf(c, place, view.knownHolds ?? [])));
+});
+
+breakers.post("/v1/breakers/:key/isolate", needs("operate"), async (c) => {
+  const { place, reason, by } = await operationOf(c, c.req.param("key"));
+  // Also where nobody has called the target yet: the first call may be the one that must not be made.
+  const view = await callBreaker(c.env, place.name, (breaker) => breaker.isolate(reason, by));
+  await tellAll(c, place);
+  return c.json(await shownBreaker(c, place.queue, view, await holdsOf(c, place, view.knownHolds ?? [])));
+});
+
+breakers.post("/v1/breakers/:key/reset", needs("operate"), async (c) => {
+  const { place, reason, by } = await operationOf(c, c.req.param("key"));
+  const reset = async (breaker: BreakerPort) => breaker.reset(reason, by);
+  const known = await callBreaker(c.env, place.name, async (breaker) => {
+    return (await breaker.view()) === null ? null : reset(breaker);
+  });
+  const ended = await releaseInShards(c, place);
+  if (known === null && ended.length === 0) throw noBreaker(place.key);
+  const view = known ?? (await callBreaker(c.env, place.name, reset));
+  const released = shownHolds([...ended, ...(await releasedHolds(c, place, view.releasedHolds ?? []))]);
+  return c.json({ ...(await shownBreaker(c, place.queue, view, [])), released_holds: released });
+});
+
+/** What an operator wants of a breaker. Throws AppError where the caller may not. */
+async function operationOf(c: AppContext, key: string) {
+  const place = await placeOf(c, key);
+  if (place.queue === null) needAdminOfAll(c, place.key);
+  const { reason } = parse(BreakerOperation, await readBody(c.req.raw, MAX_SETTINGS_BYTES));
+  return { place, reason, by: c.get("caller").id };
+}
+
+/**
+ * The breaker tells the shards that have told it of themselves. All others have to ask: those that never called the
+ * target, or not often. One that gives no answer asks when its next call fails.
+ */
+async function tellAll(c: AppContext, { key, queue }: BreakerPlace): Promise<void> {
+  const queues = queue === null ? await cachedQueues(c.env) : [queue];
+  await mapSome(shardsOf(queues), ({ name }) =>
+    callShard(c.env, name, (shard) => shard.askBreaker(key)).catch(() => undefined),
+  );
+}
+
+function placeOf(c: AppContext, key: string): Promise<BreakerPlace> {
+  return findBreaker(c, key, parse(BreakerQuery, c.req.query()).queue);
+}
+
+/** Holding a target back, or calling it, is for everybody who calls it. */
+function needAdminOfAll(c: AppContext, key: string): void {
+  const { scopes, queues } = c.get("caller");
+  if (scopes.has("admin") && queues === null) return;
+  const lacks = scopes.has("admin") ? 'the scope "admin" for all queues' : 'the scope "admin"';
+  throw new AppError("forbidden", `the API key lacks ${lacks}: all queues go by the breaker of ${key}`);
+}

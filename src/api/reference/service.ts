@@ -1,0 +1,82 @@
+import { BODY_PROBLEMS, JSON_TYPE, type RouteDoc } from "../http/route-doc.ts";
+
+/** The routes of keys, and those that need no key. */
+export const SERVICE_ROUTES: readonly RouteDoc[] = [
+  {
+    method: "POST",
+    path: "/v1/keys",
+    tag: "Keys",
+    summary: "Make an API key",
+    description:
+      "With scopes (`submit`, `read`, `operate`, `admin`, which has all) and, if wished, for some queues only.",
+    scope: "admin",
+    request: {
+      schema: "KeyRequest",
+      types: [JSON_TYPE],
+      example: JSON.stringify({ name: "shop", scopes: ["submit", "read"], queues: ["payments"] }),
+    },
+    responses: [{ status: 201, description: "The key, shown this once", schema: "KeyCreated" }],
+    problems: BODY_PROBLEMS,
+  },
+  {
+    method: "GET",
+    path: "/v1/keys",
+    tag: "Keys",
+    summary: "List API keys",
+    description: "Oldest first, without the keys themselves. The root key is not among them.",
+    scope: "admin",
+    responses: [{ status: 200, description: "The keys", schema: "KeyList" }],
+    problems: [],
+  },
+  {
+    method: "DELETE",
+    path: "/v1/keys/{id}",
+    tag: "Keys",
+    summary: "Revoke an API key",
+    description: "The key stops working within 10 seconds.",
+    scope: "admin",
+    responses: [{ status: 204, description: "Revoked" }],
+    problems: ["key_not_found"],
+  },
+  {
+    method: "GET",
+    path: "/healthz",
+    tag: "Service",
+    summary: "Liveness",
+    description: "Answers while the Worker runs.",
+    scope: null,
+    responses: [{ status: 200, description: "Alive", schema: "Health" }],
+    problems: [],
+  },
+  {
+    method: "GET",
+    path: "/readyz",
+    tag: "Service",
+    summary: "Readiness",
+    description:
+      "Answers 200 while the deployment is configured and its storage answers. `encryption` says whether secrets are stored encrypted.",
+    scope: null,
+    responses: [{ status: 200, description: "Ready", schema: "Readiness" }],
+    problems: ["not_configured", "storage_unavailable", "unavailable"],
+  },
+  {
+    method: "GET",
+    path: "/openapi.json",
+    tag: "Service",
+    summary: "This API as OpenAPI 3.1",
+    description: "Made from the schemas that requests are checked by.",
+    scope: null,
+    responses: [{ status: 200, description: "The document", type: JSON_TYPE }],
+    problems: [],
+  },
+  {
+    method: "GET",
+    path: "/docs",
+    tag: "Service",
+    summary: "This reference",
+    description: "The same for people; works without the internet.",
+    scope: null,
+    responses: [{ status: 200, description: "A page", type: "text/html" }],
+    problems: [],
+  },
+];

@@ -1,0 +1,176 @@
+import { Hono } from "hono";
+import type { TaskSource } from "../../core/json/task-source.ts";
+import { slotOrder } from "../../core/pressure/ageing.ts";
+import { isTraceparent } from "../../intake/check-headers.ts";
+import { sealTask } from "../../intake/seal-task.ts";
+import { type Submission, submit } from "../../intake/submit.ts";
+import { type SubmitSituation, SubmittedTask, taskFromRequest } from "../../intake/task-from-request.ts";
+import { clock } from "../../platform/clock.ts";
+import type { NewTask, OperateAction, SubmitResult } from "../../protocol/messages.ts";
+import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../../schema/limits.ts";
+import type { Problem } from "../../schema/problem.ts";
+import { BatchRequest, type TaskAccepted, TaskQuery } from "../../schema/task.ts";
+import { keyringOf } from "../../sealing/env-keyring.ts";
+import { rulesOf } from "../access/address-rules.ts";
+import { type AppContext, type AppEnv, callShard, readShard } from "../access/app-env.ts";
+import { mayUse, needs } from "../access/auth.ts";
+import { cachedQueue } from "../access/catalog-cache.ts";
+import { AppError, invalidRequest, problemOf } from "../http/app-error.ts";
+import { parse } from "../http/parse.ts";
+import { readRequest } from "../http/read-body.ts";
+import { countTaskValues, MAX_TASK_VALUES } from "../http/task-values.ts";
+import { answerTask } from "./answer-task.ts";
+import { noQueue, refused, shardOfTask } from "./find-task.ts";
+import { listTasks } from "./list.ts";
+import { RetryQuery } from "./retry-query.ts";
+import { listAnswer } from "./task-json.ts";
+
+/** How many tasks of one request have their first attempt made by it: its connections are few. */
+const MAX_EDGE_TASKS = 5;
+
+/** Once the tasks of a batch that were refused have so many values together, the others are not looked at any more. */
+const MAX_REFUSED_VALUES = 100_000;
+
+/** Submit, read, list and operate tasks. */
+export const tasks = new Hono<AppEnv>();
+
+tasks.post("/v1/tasks", needs("submit"), async (c) => {
+  const { value, tasks } = await readRequest(c.req.raw, MAX_TASK_BYTES, { yaml: true, kind: "task" });
+  const submission = await submissionOf(c, value, tasks?.[0] ?? null, c.req.header("idempotency-key"));
+  const [result] = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), [submission]);
+  const task = acceptedOf(result);
+  // Not c.json: it makes the headers three times.
+  return new Response(JSON.stringify(task), {
+    status: task.duplicate ? 200 : 202,
+    headers: { "content-type": "application/json", location: `/v1/tasks/${task.id}` },
+  });
+});
+
+tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {
+  if (c.req.header("idempotency-key") !== undefined) {
+    throw new AppError(
+      "invalid_request",
+      "a batch takes no Idempotency-Key: set idempotency_key in each task",
+    );
+  }
+  const read = await readRequest(c.req.raw, MAX_BATCH_BYTES, { yaml: false, kind: "batch" });
+  const batch = parse(BatchRequest, read.value);
+  const results: ({ task: TaskAccepted } | { problem: Problem })[] = [];
+  const submissions: Submission[] = [];
+  const indexes: number[] = [];
+  let refusedValues = 0;
+  for (const [index, raw] of batch.tasks.entries()) {
+    const submission = await orProblem(c, () => {
+      if (refusedValues > MAX_REFUSED_VALUES) throw notLookedAt();
+      return submissionOf(c, raw, read.tasks?.[index] ?? null, undefined);
+    });
+    if ("problem" in submission) {
+      results[index] = submission;
+      refusedValues += countTaskValues(raw);
+    } else indexes[submissions.push(submission) - 1] = index;
+  }
+  offerFirstAttempts(submissions.map(({ task }) => task));
+  const answers = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), submissions);
+  for (const [i, index] of indexes.entries()) {
+    results[index] = await orProblem(c, async () => ({ task: acceptedOf(answers[i]) }));
+  }
+  return c.json({ results }, 202);
+});
+
+tasks.get("/v1/tasks", needs("read"), async (c) => {
+  return listAnswer(await listTasks(c, parse(TaskQuery, c.req.query())));
+});
+
+tasks.get("/v1/tasks/:id", needs("read"), async (c) => {
+  const id = c.req.param("id");
+  const answer = await readShard(c.env, await shardOfTask(c, id), (shard, quiet) => shard.get(id, quiet));
+  return answerTask(c.env, answer);
+});
+
+tasks.post("/v1/tasks/:id/cancel", needs("operate"), (c) => operate(c, c.req.param("id"), "cancel", false));
+
+tasks.post("/v1/tasks/:id/retry", needs("operate"), (c) => {
+  const { force } = parse(RetryQuery, c.req.query());
+  return operate(c, c.req.param("id"), "retry", force === "true");
+});
+
+tasks.post("/v1/tasks/:id/resume", needs("operate"), (c) => operate(c, c.req.param("id"), "resume", false));
+
+async function operate(c: AppContext, id: string, action: OperateAction, force: boolean): Promise<Response> {
+  const name = await shardOfTask(c, id);
+  const answer = await callShard(c.env, name, (shard) => shard.operate(id, action, force));
+  return answerTask(c.env, answer);
+}
+
+/** The tasks of a batch whose first attempts this request offers to make: those of the highest priority. */
+function offerFirstAttempts(tasks: readonly NewTask[]): void {
+  let left = MAX_EDGE_TASKS;
+  for (const index of slotOrder(tasks)) {
+    const task = tasks[index];
+    if (task?.edge) task.edge = left-- > 0;
+  }
+}
+
+/** One task of a request, checked whole. */
+async function submissionOf(
+  c: AppContext,
+  raw: unknown,
+  source: TaskSource | null,
+  headerKey: string | undefined,
+): Promise<Submission> {
+  if (countTaskValues(raw) > MAX_TASK_VALUES) throw tooManyValues();
+  const request = withKey(parse(SubmittedTask, raw), headerKey);
+  const queue = mayUse(c, request.queue) ? await cachedQueue(c.env, request.queue) : null;
+  if (queue === null) throw noQueue(request.queue, "queue");
+  const traceparent = c.req.header("traceparent");
+  const situation: SubmitSituation = {
+    queue,
+    rules: rulesOf(c.env),
+    now: clock.now(),
+    random: clock.random,
+    traceparent: traceparent !== undefined && isTraceparent(traceparent) ? traceparent : null,
+    mayEdge: true,
+  };
+  const routed = await taskFromRequest(request, situation, source);
+  const task = await sealTask(routed.task, queue, keyringOf(c.env));
+  return { ...routed, task, queue };
+}
+
+function tooManyValues(): AppError {
+  const message = `expected at most ${MAX_TASK_VALUES} fields and items beside the body, got more`;
+  return invalidRequest([{ path: "", message }]);
+}
+
+/** A batch that is wrong throughout must not keep others waiting for all of its faults. */
+function notLookedAt(): AppError {
+  const message = "expected fewer faults in the tasks before: this one was not looked at";
+  return invalidRequest([{ path: "", message }]);
+}
+
+/** The header `Idempotency-Key` says the same as the field; both may stand where they agree. */
+function withKey(request: SubmittedTask, headerKey: string | undefined): SubmittedTask {
+  if (headerKey === undefined) return request;
+  const { idempotency_key: key = headerKey } = request;
+  const path = "idempotency_key";
+  if (key !== headerKey) {
+    throw invalidRequest([
+      { path, message: "expected the same key as in the header Idempotency-Key, got another" },
+    ]);
+  }
+  return { ...request, idempotency_key: parse(SubmittedTask.shape.idempotency_key, key) };
+}
+
+function acceptedOf(result: SubmitResult | undefined): TaskAccepted {
+  if (result === undefined) throw new Error("expected an answer for every task of a submit, got fewer");
+  if (!result.ok) throw refused(result);
+  return result.task;
+}
+
+async function orProblem<T>(c: AppContext, run: () => Promise<T>): Promise<T | { problem: Problem }> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return { problem: problemOf(error, c.get("requestId")) };
+  }
+}

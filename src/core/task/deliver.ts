@@ -1,0 +1,99 @@
+import type { Outcome } from "../call/classify.ts";
+import type { Decision } from "../policy/decide.ts";
+import type { Callback, CallbackAttempt, Task } from "./task.ts";
+
+/** What can happen to the delivery of a final task's callback. */
+export type DeliveryEvent =
+  | { type: "admit"; leaseMs: number }
+  | { type: "settle"; outcome: Outcome; decision: Decision }
+  /** The delivery never started: the grant is taken back. */
+  | { type: "release"; dueAt: number };
+
+/**
+ * The callback's own state machine: pending, running, retrying, then delivered or failed. Null where the event
+ * cannot happen to it. Pure; the caller writes the result.
+ */
+export function deliver(task: Task, event: DeliveryEvent, now: number): Task | null {
+  const callback = task.callback;
+  if (callback === null) return null;
+  switch (event.type) {
+    case "admit":
+      return admit(task, callback, event.leaseMs, now);
+    case "settle":
+      return settle(task, callback, event.outcome, event.decision, now);
+    case "release":
+      return release(task, callback, event.dueAt);
+  }
+}
+
+function admit(task: Task, callback: Callback, leaseMs: number, now: number): Task | null {
+  const waiting = callback.state === "pending" || callback.state === "retrying";
+  if (!waiting || task.leaseUntil !== null) return null;
+  const attempt = callback.attempt + 1;
+  const started: CallbackAttempt = {
+    number: attempt,
+    startedAt: now,
+    durationMs: null,
+    status: null,
+    errorType: null,
+    bodyError: null,
+    nextAt: null,
+  };
+  return {
+    ...task,
+    lane: null,
+    lease: task.lease + 1,
+    leaseUntil: now + leaseMs,
+    callback: { ...callback, state: "running", attempt, attempts: [...callback.attempts, started] },
+  };
+}
+
+function settle(
+  task: Task,
+  callback: Callback,
+  outcome: Outcome,
+  decision: Decision,
+  now: number,
+): Task | null {
+  if (callback.state !== "running" || task.leaseUntil === null) return null;
+  const nextAt = decision.do === "retry" ? now + decision.delayMs : null;
+  const state = decision.do === "succeed" ? "delivered" : decision.do === "retry" ? "retrying" : "failed";
+  const last = callback.attempts.at(-1);
+  const result = last && {
+    ...last,
+    durationMs: outcome.durationMs,
+    status: outcome.errorType === "interrupted" ? null : outcome.status,
+    errorType: outcome.errorType,
+    bodyError: outcome.bodyError,
+    nextAt,
+  };
+  return {
+    ...task,
+    lane: nextAt === null ? null : callback.lane,
+    dueAt: nextAt ?? task.dueAt,
+    leaseUntil: null,
+    settledLease: task.lease,
+    callback: {
+      ...callback,
+      state,
+      attempts: [...callback.attempts.slice(0, -1), ...(result ? [result] : [])],
+    },
+  };
+}
+
+function release(task: Task, callback: Callback, dueAt: number): Task | null {
+  if (callback.state !== "running" || task.leaseUntil === null) return null;
+  const attempt = callback.attempt - 1;
+  return {
+    ...task,
+    lane: callback.lane,
+    dueAt,
+    leaseUntil: null,
+    callback: {
+      ...callback,
+      state: attempt > 0 ? "retrying" : "pending",
+      attempt,
+      attempts: callback.attempts.slice(0, -1),
+    },
+  };
+}

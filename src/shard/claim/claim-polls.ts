@@ -1,0 +1,98 @@
+import { lanesEnough, planClaims } from "../../core/pressure/claim-plan.ts";
+import { isPollsTurn, mostPollsOfOne } from "../../core/pressure/poll.ts";
+import { probeAdmission } from "../lease/grants.ts";
+import { setFree } from "../probe/polls.ts";
+import type { ShardContext } from "../state/context.ts";
+import { type Gate, gateOf } from "../state/gate.ts";
+import { type Claimed, type EachRow, FAILED_ROW_MS, pendingOf, withinRate } from "./claim.ts";
+
+/** Rows that one pass over a lane looks at, beyond those that it claims. */
+const ROWS_A_PASS = 200;
+
+/**
+ * Claims polls that are due, beside what is `claimed` already: calls to the targets of their URLs, for which there has
+ * to be a slot, a rate, and an open gate as for any other. `first`: attempts come after; then it is at most one, where
+ * it is the polls' turn.
+ */
+export function claimPolls(
+  ctx: ShardContext,
+  claimed: readonly Claimed[],
+  eachRow: EachRow,
+  first: boolean,
+): Claimed[] {
+  if (first && !isPollsTurn(ctx.attemptsSincePoll)) return [];
+  const made: Claimed[] = [];
+  for (const [lane, count] of planPolls(ctx, claimed, first ? 1 : Number.POSITIVE_INFINITY))
+    made.push(...claimLane(ctx, lane, count, eachRow));
+  return made;
+}
+
+/** True where polls may be due that can be made now. */
+export function morePollsAreDue(ctx: ShardContext): boolean {
+  return planPolls(ctx, [], 1).size > 0;
+}
+
+/** Leases the poll of a URL, whatever its gate says; null where there is nobody to poll for, or it is ready already. */
+export function claimPoll(ctx: ShardContext, url: string, eachRow: EachRow): Claimed | null | "failed" {
+  return eachRow(url, (tx) => {
+    const poll = ctx.polls.read(url);
+    if (poll === null) return null;
+    if (poll.readyMs !== null) {
+      setFree(ctx, tx, poll, poll.readyMs);
+      return null;
+    }
+    if (ctx.polls.probesHeldOn(url, null, 1).length === 0) {
+      ctx.polls.delete(url);
+      return null;
+    }
+    const { lane, timeoutMs } = poll;
+    const lease = poll.lease + 1;
+    const admitted = probeAdmission(ctx, { id: url, lane, url, timeoutMs, lease, number: lease });
+    ctx.polls.put({ ...poll, lease, leaseUntil: admitted.grant.leaseUntil });
+    return admitted;
+  });
+}
+
+/** How many polls of which lanes may be made now, at most `most`. */
+function planPolls(ctx: ShardContext, claimed: readonly Claimed[], most: number): Map<string, number> {
+  const pollsOf = (lane: string) =>
+    ctx.flights.probesOf(lane) +
+    claimed.filter(({ flight }) => flight.kind === "probe" && flight.lane === lane).length;
+  const taken = ctx.flights.probes + claimed.filter(({ flight }) => flight.kind === "probe").length;
+  const allowed = ctx.mostPolls;
+  const free = Math.min(most, ctx.freeSlots - claimed.length, allowed - taken);
+  if (free <= 0) return new Map();
+  const beside = pendingOf(claimed);
+  const ready = callablePollLanes(ctx, lanesEnough(free)).map(({ lane, gate }) => {
+    const pending = beside.get(lane);
+    const { room, limit } = pending === undefined ? gate : gateOf(ctx, lane, pending);
+    return { lane, holder: lane, inFlight: pollsOf(lane), limit: mostPollsOfOne(allowed, limit), room };
+  });
+  return withinRate(ctx, planClaims(ready, free, allowed), claimed);
+}
+
+/** Lanes with polls that may be due and whose targets may be called, in turn; the others lose their turns. */
+export function callablePollLanes(ctx: ShardContext, limit: number): { lane: string; gate: Gate }[] {
+  const lanes: { lane: string; gate: Gate }[] = [];
+  if (ctx.queue.paused) return lanes;
+  for (const lane of ctx.pollLanes.ready(ctx.now())) {
+    if (lanes.length === limit) break;
+    const gate = gateOf(ctx, lane);
+    if (gate.room > 0) lanes.push({ lane, gate });
+    else if (gate.parks) ctx.park(ctx.pollLanes, lane, gate);
+  }
+  return lanes;
+}
+
+function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: EachRow): Claimed[] {
+  const now = ctx.now();
+  const claimed: Claimed[] = [];
+  for (const url of ctx.polls.due(lane, now, count + ROWS_A_PASS)) {
+    if (claimed.length === count) break;
+    const one = claimPoll(ctx, url, eachRow);
+    if (one === "failed") ctx.polls.putOff(url, now + FAILED_ROW_MS);
+    else if (one !== null) claimed.push(one);
+  }
+  ctx.pollLanes.looked(lane, ctx.polls.firstDueAt(lane), now);
+  return claimed;
+}

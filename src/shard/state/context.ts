@@ -1,0 +1,273 @@
+import { type Policy, resolveCallbackPolicy, resolvePolicy } from "../../core/policy/policy.ts";
+import { mostPolls } from "../../core/pressure/poll.ts";
+import { type EffectiveCallback, effectiveCallback } from "../../core/task/callback-settings.ts";
+import { deliveryLane, HELD_LANE, isCallbackLane, targetOfLane } from "../../core/task/lane.ts";
+import type { Task } from "../../core/task/task.ts";
+import type { TransitionContext } from "../../core/task/transition.ts";
+import type { SqlPort } from "../../platform/sql-port.ts";
+import type { Grant, QueueConfig } from "../../protocol/messages.ts";
+import { shareOf } from "../../protocol/names.ts";
+import type { TaskState } from "../../schema/task.ts";
+import { LaneRows } from "../storage/lane-rows.ts";
+import { PollRows } from "../storage/poll-rows.ts";
+import { Rows, type TaskKey } from "../storage/task-rows.ts";
+import { Flights } from "./flights.ts";
+import { type Gate, gateOf } from "./gate.ts";
+import type { Tx } from "./group-commit.ts";
+import { LaneTurns } from "./lane-turns.ts";
+import { Lanes } from "./lanes.ts";
+import type { Places } from "./places.ts";
+import type { ShardPorts } from "./ports.ts";
+import { QueueRate } from "./queue-rate.ts";
+import { ScopedTargets } from "./scoped-targets.ts";
+import { Spares } from "./spares.ts";
+import { Targets } from "./targets.ts";
+import { TaskCounts } from "./task-counts.ts";
+import { Weights } from "./weights.ts";
+
+/** How much longer than the timeout a lease runs: the time to start, to settle, and to repeat the settle. */
+export const LEASE_MARGIN_MS = 10_000;
+
+/** What the operations of a shard share: its rows, what is cached of them, and its queue's settings. */
+export class ShardContext {
+  readonly name: string;
+  readonly index: number;
+  readonly sql: SqlPort;
+  readonly rows: Rows;
+  readonly laneRows: LaneRows;
+  readonly flights: Flights;
+  readonly lanes = new Lanes();
+  readonly polls: PollRows;
+  /** The lines in which polls wait for their targets, apart from those of tasks: what is held never stands before what is not. */
+  readonly pollLanes = new Lanes();
+  readonly laneTurns = new LaneTurns();
+  readonly targets: Targets;
+  readonly scoped: ScopedTargets;
+  readonly rate: QueueRate;
+  readonly counts: TaskCounts;
+  readonly spares: Spares;
+  readonly weights: Weights;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** The places for calls of the whole process; null: nothing bounds them. */
+  readonly places: Places | null;
+  /** The shortest timeout that is evidence for other queues. */
+  readonly evidenceFloorMs: number;
+  /** Null until the first submit or configure. */
+  config: QueueConfig | null = null;
+  closed = false;
+  /** No lease that `flights` does not list is held by a task with a lower id. */
+  watermark = "";
+  /** When the first row may be pruned, at the earliest; null: none is final. */
+  pruneAt: number | null = null;
+  /** What is on disk of `pruneAt`: the same, or earlier. */
+  storedPruneAt: number | null = null;
+  /** When the next pass of pruning may begin: one reads every row. */
+  pruneNotBefore = 0;
+  /** Attempts let go since the last poll. */
+  attemptsSincePoll = 0;
+  /** True where the last turn left no slot free: those that were freed since are for who waited for one. */
+  slotsWereFull = false;
+  /** When the queue's operators were told last that it is stalled; 0: never. */
+  stalledToldAt = 0;
+  /** Lines for the log, written after the commit. */
+  logLines: Record<string, unknown>[] = [];
+
+  constructor(
+    name: string,
+    sql: SqlPort,
+    world: Pick<ShardPorts, "now" | "random" | "evidenceFloorMs" | "places">,
+  ) {
+    this.name = name;
+    this.index = Number(name.split("-").at(-1) ?? 0);
+    this.sql = sql;
+    this.rows = new Rows(sql);
+    this.counts = new TaskCounts(this.rows);
+    this.laneRows = new LaneRows(sql);
+    this.polls = new PollRows(sql);
+    this.flights = new Flights(sql);
+    this.now = world.now;
+    this.random = world.random;
+    this.places = world.places ?? null;
+    this.evidenceFloorMs = world.evidenceFloorMs;
+    this.targets = new Targets(this);
+    this.scoped = new ScopedTargets(this);
+    this.rate = new QueueRate(this);
+    this.spares = new Spares(this);
+    this.weights = new Weights(this);
+  }
+
+  /** The queue's settings. Throws where the shard was never told any: no task can be in it then. */
+  get queue(): QueueConfig {
+    if (this.config === null) throw new Error(`shard ${this.name} has no settings`);
+    return this.config;
+  }
+
+  /** How many grants may be in flight in this shard. */
+  get capacity(): number {
+    return shareOf(this.queue.settings.concurrency, this.queue.shards, this.index);
+  }
+
+  /** Slots that are free now, as far as the process has places for calls. */
+  get freeSlots(): number {
+    return Math.min(this.ownFreeSlots, this.placesLeft);
+  }
+
+  /** How many polls may be in flight in this shard: a part of its slots, and of the places of the process. */
+  get mostPolls(): number {
+    return mostPolls(Math.min(this.capacity, this.places?.total ?? this.capacity));
+  }
+
+  /** Slots that are free now by the queue's `concurrency` alone. */
+  get ownFreeSlots(): number {
+    return Math.max(0, this.capacity - this.flights.size);
+  }
+
+  /** Calls that the process has places for, as far as they are this queue's; Infinity where nothing bounds them. */
+  get placesLeft(): number {
+    if (this.places === null) return Number.POSITIVE_INFINITY;
+    const { name } = this.queue;
+    this.places.has(this.name, name, this.flights.size);
+    return this.places.left(name);
+  }
+
+  /** The most slots that one lane may hold while another waits. */
+  get mostOfOneLane(): number {
+    return Math.max(1, Math.floor(this.capacity / 2));
+  }
+
+  /** True where a row of another lane may be due that nothing but slots keeps from being called. */
+  othersWait(lane: string): boolean {
+    const target = targetOfLane(lane);
+    return this.callableLanes(4).some((other) => targetOfLane(other.lane) !== target);
+  }
+
+  /**
+   * Lanes with rows that may be due and that nothing but slots keeps from being called, in turn; at most `limit`. Those
+   * whose target may not be called lose their turns until it may. Each with its gate, nothing being pending.
+   */
+  callableLanes(limit: number): { lane: string; gate: Gate }[] {
+    const lanes: { lane: string; gate: Gate }[] = [];
+    for (const lane of this.lanes.ready(this.now())) {
+      if (lanes.length === limit) break;
+      if (!this.goes(lane)) continue;
+      const gate = gateOf(this, lane);
+      if (gate.room > 0) lanes.push({ lane, gate });
+      else if (gate.parks) this.park(this.lanes, lane, gate);
+    }
+    return lanes;
+  }
+
+  /** True for a lane whose rows are called, as far as the queue is concerned. */
+  goes(lane: string): boolean {
+    return lane !== HELD_LANE && (!this.queue.paused || isCallbackLane(lane));
+  }
+
+  /** True where a task or a poll may be due now. */
+  hasDue(now: number): boolean {
+    return this.lanes.hasDue(now) || this.pollLanes.hasDue(now);
+  }
+
+  /** Takes a lane whose target may not be called out of turn until it may. */
+  park(lanes: Lanes, lane: string, { why, until }: Gate): void {
+    // A breaker opens by what its shard hears, a Retry-After by time alone.
+    lanes.park(lane, why === "breaker" ? null : until);
+    this.targets.noteParked(targetOfLane(lane));
+  }
+
+  policyOf(task: Pick<Task, "call">): Policy {
+    return resolvePolicy(task.call.retry, this.queue.settings.retry);
+  }
+
+  timeoutOf(task: Pick<Task, "call">): number {
+    return task.call.timeoutMs ?? this.queue.settings.timeout;
+  }
+
+  callbackOf(task: Task): EffectiveCallback | null {
+    return effectiveCallback(task.call.callback, this.queue.settings.callback);
+  }
+
+  /** By what policy the task's callback is delivered. */
+  deliveryPolicyOf(task: Task): Policy {
+    return this.callbackOf(task)?.policy ?? resolveCallbackPolicy(undefined, undefined);
+  }
+
+  /** What the state machine asks when this task ends. */
+  transitionContext(task: Task): TransitionContext {
+    return {
+      now: this.now(),
+      callbackFor: (state) => {
+        const callback = this.callbackOf(task);
+        if (callback === null || !callback.on.includes(state)) return null;
+        return { url: callback.url, lane: deliveryLane(this.scoped.targetOfUrl(callback.url)) };
+      },
+    };
+  }
+
+  /** Inserts a new task, in the place of one whose retention is over where there is any; else as `Rows.insert`. */
+  insert(tx: Tx, task: Task, key: TaskKey | null): boolean {
+    const spare = this.spares.take();
+    if (spare !== null && this.rows.insertOver(spare, task, key)) {
+      tx.after(() => this.counts.note(spare.id, spare.state, null));
+      return true;
+    }
+    return this.rows.insert(task, key);
+  }
+
+  /** Writes a transition's result, and keeps what memory knows of the row in step once it is written. */
+  write(tx: Tx, task: Task, before: Task): void {
+    this.rows.update(task, before);
+    tx.after(() => this.noteChange(task, before.state));
+  }
+
+  /** Takes note of a row that was written: its lane, its end, its state. */
+  noteChange(task: Task, stateBefore: TaskState | null): void {
+    this.flights.noteTask(task);
+    if (task.lane !== null) this.lanes.note(task.lane, task.dueAt, task.expiresAt);
+    if (task.finalizedAt !== null) this.notePrune(task.finalizedAt + this.retentionOf(task.state));
+    this.counts.note(task.id, stateBefore, task.state);
+  }
+
+  /** A row whose work threw waits for so long, so that it neither spins nor stands in others' way. */
+  putOff(id: string, lane: string, byMs: number): void {
+    const dueAt = this.now() + byMs;
+    if (this.rows.putOff(id, lane, dueAt)) this.lanes.note(lane, dueAt);
+  }
+
+  /** The task that a grant is about: from memory while its lease is in flight, else from its row; null: gone. */
+  taskOfGrant(grant: Pick<Grant, "kind" | "id" | "round">): Task | null {
+    const known = this.flights.get(grant.id)?.task;
+    if (known !== undefined && (grant.kind !== "callback" || known.round === grant.round)) return known;
+    return this.rows.ofGrant(grant);
+  }
+
+  /** A row may be pruned from this instant on, maybe earlier than what is known. */
+  notePrune(at: number): void {
+    const pruneAt = Math.max(at, this.pruneNotBefore);
+    if (this.pruneAt === null || pruneAt < this.pruneAt) this.pruneAt = pruneAt;
+  }
+
+  retentionOf(state: TaskState): number {
+    const { retention } = this.queue.settings;
+    return state === "succeeded" ? retention.succeeded : retention.failed;
+  }
+
+  /** Claims were rolled back: what memory took note of for them is read again. */
+  forgetClaims(): void {
+    this.noteLanes();
+    this.counts.forget();
+  }
+
+  /** Something waits in these lanes, by what the rows say. */
+  noteLanes(): void {
+    for (const lane of this.laneRows.lanes()) {
+      this.lanes.note(lane, 0);
+      this.scoped.note(targetOfLane(lane));
+    }
+    for (const lane of this.polls.lanes()) this.pollLanes.note(lane, 0);
+  }
+
+  log(event: string, fields: Record<string, unknown>): void {
+    this.logLines.push({ event, queue: this.config?.name, shard: this.name, ...fields });
+  }
+}

@@ -1,0 +1,78 @@
+import { originOfScoped, scopedTarget, targetOfUrl } from "../../core/address/scope.ts";
+import type { NewTask } from "../../protocol/messages.ts";
+import { HOUR_MS, MINUTE_MS } from "../../schema/limits.ts";
+import type { ShardContext } from "./context.ts";
+import { inFlightOf, lanesOf } from "./gate.ts";
+
+/** Parts of one origin that are targets of their own at a time, in a shard; beyond, new ones go by the origin. */
+const MOST_OF_ORIGIN = 1_000;
+/** Where there are so many, those that are not in use any more are looked for this often. */
+const LOOK_EVERY_MS = MINUTE_MS;
+
+/** The parts of one origin that are in use, as far as memory knows. */
+interface Parts {
+  keys: Set<string>;
+  lookedAt: number;
+}
+
+/** Which target a URL belongs to by the scopes of the queue as they are now, with a bound on how many there are. */
+export class ScopedTargets {
+  readonly #ctx: ShardContext;
+  readonly #byOrigin = new Map<string, Parts>();
+
+  constructor(ctx: ShardContext) {
+    this.#ctx = ctx;
+  }
+
+  /** The target of a callback's receiver, or of a URL that is polled. */
+  targetOfUrl(url: string): string {
+    return this.#admitted(targetOfUrl(url, this.#scopes));
+  }
+
+  /** A task with the target that its URL belongs to; with a `breaker_key` it has said itself. */
+  routed(request: NewTask): NewTask {
+    const { target, call } = request;
+    if (this.#scopes.length === 0 || target.startsWith("key:")) return request;
+    const scoped = this.#admitted(scopedTarget(target, new URL(call.url).pathname, this.#scopes));
+    return scoped === target ? request : { ...request, target: scoped };
+  }
+
+  /** Rows wait for this target already. */
+  note(target: string): void {
+    const origin = originOfScoped(target);
+    if (origin !== null) this.#partsOf(origin).keys.add(target);
+  }
+
+  get #scopes(): readonly string[] {
+    return this.#ctx.config === null ? [] : this.#ctx.targets.policy.scopes;
+  }
+
+  #admitted(target: string): string {
+    const origin = originOfScoped(target);
+    if (origin === null) return target;
+    const parts = this.#partsOf(origin);
+    if (!parts.keys.has(target) && parts.keys.size >= MOST_OF_ORIGIN) this.#forget(parts);
+    if (!parts.keys.has(target) && parts.keys.size >= MOST_OF_ORIGIN) return origin;
+    parts.keys.add(target);
+    return target;
+  }
+
+  #partsOf(origin: string): Parts {
+    const known = this.#byOrigin.get(origin) ?? { keys: new Set(), lookedAt: 0 };
+    this.#byOrigin.set(origin, known);
+    return known;
+  }
+
+  #forget(parts: Parts): void {
+    const now = this.#ctx.now();
+    if (now - parts.lookedAt < LOOK_EVERY_MS) return;
+    parts.lookedAt = now;
+    for (const key of parts.keys) if (!this.#isInUse(key, now)) parts.keys.delete(key);
+  }
+
+  #isInUse(key: string, now: number): boolean {
+    const { targets, laneRows } = this.#ctx;
+    if (targets.isInUse(key, now - HOUR_MS) || inFlightOf(this.#ctx, key) > 0) return true;
+    return laneRows.countWaiting(lanesOf(key), 1) > 0;
+  }
+}

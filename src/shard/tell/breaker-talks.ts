@@ -1,0 +1,269 @@
+import { reportAt, reportOf } from "../../core/breaker/local-breaker.ts";
+import { MinHeap, pushLive } from "../../core/min-heap.ts";
+import { mostHoldMs } from "../../core/policy/hold.ts";
+import type { BreakerPort, BreakerSync, TargetSummary } from "../../protocol/messages.ts";
+import { breakerName } from "../../protocol/names.ts";
+import { MINUTE_MS, SECOND_MS } from "../../schema/limits.ts";
+import { hasParked, pollsWait, probeCandidate, surelyHasParked } from "../probe/breaker-probe.ts";
+import { readinessOf } from "../probe/readiness.ts";
+import { LEASE_MARGIN_MS, type ShardContext } from "../state/context.ts";
+import { lanesOf } from "../state/gate.ts";
+import type { GroupCommit, Tx } from "../state/group-commit.ts";
+import { allowedCalls, loadOf, retriesLeft, type Target } from "../state/target.ts";
+import { tellGone } from "./operator-events.ts";
+
+/** Parked rows are counted up to so many. */
+const MOST_PARKED = 10_000;
+/** Reports of a target that fails now and then are at least so far apart. */
+const REPORT_EVERY_MS = SECOND_MS;
+/** A Breaker object that could not be reached is asked again after this long, doubled each time. */
+const ASK_AGAIN_MS = SECOND_MS;
+const MOST_ASK_AGAIN_MS = 5 * SECOND_MS;
+/** What a target that is called as ever has to say is not worth more tries. */
+const MOST_TRIES = 8;
+/** While another shard has the probe, this one asks so often, and by chance up to half as long later. */
+const ASK_HALF_OPEN_MS = 4 * SECOND_MS;
+/** Where rows wait for the end of a hold, it is asked so often whether that has been released: a push may be lost. */
+const ASK_HELD_MS = MINUTE_MS;
+/** A question, or a lease given back, comes at least so long after the last talk: no answer can make a loop. */
+const PAUSE_MS = 250;
+/** Where nothing but polls of held tasks waits: any other shard's task is the better probe. */
+const COST_OF_POLL = { attemptsUsed: Number.MAX_SAFE_INTEGER, attemptsLeft: 1 };
+/** The longest timeout of a poll. */
+const LONGEST_POLL_MS = MINUTE_MS;
+/** Talks remembered; beyond, those that hold nothing back any more are forgotten. */
+const MOST_TALKS = 10_000;
+
+/** What talking to Breaker objects needs of the world. */
+export interface BreakerSyncPorts {
+  breaker(name: string): BreakerPort;
+  keepAlive(promise: Promise<unknown>): void;
+}
+
+/** A target's last talk with its Breaker object. */
+interface LastTalk {
+  endedAt: number;
+  /** No report before then, and nothing at all where the object could not be reached. */
+  notBefore: number;
+  /** Times in a row that it could not be reached. */
+  failures: number;
+  /** What it knows of rows that wait for it: nothing, that there are some, or that there are first attempts too. */
+  parked: "none" | "some" | "firsts";
+  /** The limit that it was told. */
+  limit: number;
+}
+
+const NO_TALK: LastTalk = { endedAt: 0, notBefore: 0, failures: 0, parked: "none", limit: 0 };
+
+/**
+ * Keeps a shard and the Breaker objects of its targets in step: tells counts and probe results, asks what holds now,
+ * one call for each target at a time, outside the group. A Breaker object that cannot be reached blocks nothing. Only
+ * targets that have changed are thought over, so those that wait cost nothing until it is time to ask.
+ */
+export class BreakerSyncs {
+  readonly #ctx: ShardContext;
+  readonly #group: GroupCommit;
+  readonly #ports: BreakerSyncPorts;
+  readonly #underWay = new Set<string>();
+  readonly #last = new Map<string, LastTalk>();
+  /** When each target's next call is due; the heap may hold entries that no longer hold. */
+  readonly #dueAt = new Map<string, number>();
+  #order = new MinHeap<string>();
+
+  constructor(ctx: ShardContext, group: GroupCommit, ports: BreakerSyncPorts) {
+    this.#ctx = ctx;
+    this.#group = group;
+    this.#ports = ports;
+  }
+
+  /** Begins the calls that are due now. */
+  run(): void {
+    for (const target of this.#ctx.targets.takeChanged()) this.#plan(target);
+    const now = this.#ctx.now();
+    for (let at = this.nextAt(); at !== null && at <= now; at = this.nextAt()) {
+      const key = this.#order.pop()?.value ?? "";
+      this.#dueAt.delete(key);
+      this.#underWay.add(key);
+      this.#ports.keepAlive(this.#sync(this.#ctx.targets.get(key)));
+    }
+  }
+
+  /** When the next call is due, for the alarm; null: none will be by time alone. */
+  nextAt(): number | null {
+    for (let top = this.#order.peek(); top !== undefined; top = this.#order.peek()) {
+      if (this.#dueAt.get(top.value) === top.at) return top.at;
+      this.#order.pop();
+    }
+    return null;
+  }
+
+  #plan(target: Target): void {
+    const { key } = target;
+    if (this.#underWay.has(key)) return;
+    const at = this.#nextTalkAt(target);
+    if (at === null) this.#dueAt.delete(key);
+    else if (at !== this.#dueAt.get(key)) {
+      this.#dueAt.set(key, at);
+      this.#order = pushLive(this.#order, at, key, this.#dueAt);
+    }
+  }
+
+  #nextTalkAt(target: Target): number | null {
+    const { key, local, heldFrom, heldUntil, heldTold } = target;
+    const { targets } = this.#ctx;
+    const now = this.#ctx.now();
+    const isDown = local.breaker.state !== "closed";
+    const last = this.#last.get(key) ?? NO_TALK;
+    // A breaker that closes forgets who had rows waiting.
+    if (!isDown && last.parked !== "none") this.#last.set(key, { ...last, parked: "none" });
+    const { endedAt, notBefore, failures, parked, limit } = last;
+    if (!targets.policy.enabled || (!isDown && failures >= MOST_TRIES)) {
+      targets.probed.delete(key);
+      targets.unsure.delete(key);
+      return targets.gone.has(key) && targets.policy.enabled ? Math.max(now, notBefore) : null;
+    }
+    const isNews = parked !== "firsts" && this.#parked(key) !== parked;
+    const askAt = isDown && hasParked(this.#ctx, key) ? (isNews ? now : this.#askAt(local, endedAt)) : null;
+    const report =
+      local.toldVersion === 0 || targets.unsure.has(key)
+        ? now
+        : reportAt(local, { now, policy: targets.policy });
+    const pause = failures === 0 ? endedAt + PAUSE_MS : notBefore;
+    const probed = targets.probed.get(key);
+    // A hold that others know already lasts until a little later with each answer: that may wait, as long as theirs.
+    const holdAt = heldTold > now ? Math.max(pause, Math.min(notBefore, heldTold - PAUSE_MS)) : pause;
+    const waitsForHold = heldUntil > now && hasParked(this.#ctx, key);
+    return earliest([
+      waitsForHold ? Math.max(now, pause, Math.max(endedAt, heldFrom) + ASK_HELD_MS) : null,
+      heldUntil > Math.max(heldTold, now + PAUSE_MS) ? Math.max(now, holdAt) : null,
+      // A 429 cuts the limit and is in no report.
+      this.#limitOf(target) < limit ? Math.max(now, notBefore) : null,
+      targets.gone.has(key) ? Math.max(now, failures === 0 ? now : notBefore) : null,
+      report === null ? null : Math.max(report, isDown && failures === 0 ? now : notBefore),
+      probed === undefined ? null : Math.max(now, failures === 0 && probed.ok !== null ? now : pause),
+      askAt === null ? null : Math.max(askAt, pause),
+    ]);
+  }
+
+  /** A push that is lost while probes go round must cost seconds, not the time of a lease. */
+  #askAt({ breaker, askAt }: Target["local"], endedAt: number): number | null {
+    if (askAt === null || breaker.state !== "half_open") return askAt;
+    return Math.min(askAt, endedAt + Math.round(ASK_HALF_OPEN_MS * (1 + this.#ctx.random() / 2)));
+  }
+
+  /** Never throws: whatever fails, the shard goes on alone. */
+  async #sync(target: Target): Promise<void> {
+    const { key } = target;
+    try {
+      const message = this.#message(target);
+      const parked = message.parked === null ? "none" : this.#parked(key);
+      const breaker = await this.#ports.breaker(breakerOf(this.#ctx, key)).sync(message);
+      await this.#group.run((tx) => {
+        this.#ctx.targets.unsure.delete(key);
+        this.#ended(key, { waitMs: REPORT_EVERY_MS, failures: 0, parked, limit: message.load.limit });
+        this.#ctx.targets.answered(tx, breaker, message, target);
+        if (message.gone === true) this.#tellGone(tx, key, breaker.tellGone ?? true);
+      });
+    } catch (error) {
+      this.#ctx.log("breaker.unreachable", { target: key, error: String(error) });
+      await this.#goOnAlone(target).catch(() => this.#underWay.delete(key));
+    }
+  }
+
+  #goOnAlone(target: Target): Promise<void> {
+    const { key } = target;
+    const { failures: before, limit } = this.#last.get(key) ?? NO_TALK;
+    const failures = before + 1;
+    const waitMs = Math.min(MOST_ASK_AGAIN_MS, ASK_AGAIN_MS * 2 ** (failures - 1));
+    return this.#group.run((tx) => {
+      this.#ended(key, { waitMs, failures, parked: "none", limit });
+      this.#ctx.targets.alone(tx, key, this.#leaseMs(target));
+      // Nobody can say whether another shard has told.
+      this.#tellGone(tx, key, true);
+    });
+  }
+
+  #tellGone(tx: Tx, key: string, may: boolean): void {
+    const task = this.#ctx.targets.gone.get(key);
+    if (task !== undefined) tellGone(this.#ctx, tx, key, may ? task : null);
+  }
+
+  /** The call is over: in the commit that takes its answer in, the next one is planned. */
+  #ended(key: string, talk: Omit<LastTalk, "endedAt" | "notBefore"> & { waitMs: number }): void {
+    const { waitMs, ...rest } = talk;
+    const now = this.#ctx.now();
+    this.#underWay.delete(key);
+    this.#last.set(key, { endedAt: now, notBefore: now + waitMs, ...rest });
+    if (this.#last.size <= MOST_TALKS) return;
+    for (const [other, { notBefore }] of this.#last) if (notBefore <= now) this.#last.delete(other);
+  }
+
+  /** What waits for the target's breaker; tasks that have used no attempt are the better probes. */
+  #parked(key: string): LastTalk["parked"] {
+    if (!hasParked(this.#ctx, key)) return "none";
+    return this.#ctx.lanes.isReady(key, this.#ctx.now()) ? "firsts" : "some";
+  }
+
+  #message(target: Target): BreakerSync {
+    const ctx = this.#ctx;
+    const { key, local } = target;
+    const { settings, name, ref } = ctx.queue;
+    const waits = local.breaker.state !== "closed" && surelyHasParked(ctx, key);
+    const candidate = waits && readinessOf(ctx, key) === null ? probeCandidate(ctx, key) : null;
+    const budgetLeft = retriesLeft(target, ctx.queue, ctx.now());
+    const tasks = waits ? ctx.laneRows.countWaiting(lanesOf(key), MOST_PARKED) : 0;
+    const polls = waits && tasks === 0 && pollsWait(ctx, key);
+    const mayProbe = (tasks > 0 || polls) && target.heldUntil <= ctx.now();
+    const probe = polls && readinessOf(ctx, key) === null ? COST_OF_POLL : candidate && costOf(candidate);
+    return {
+      key,
+      shard: ctx.name,
+      queue: name,
+      queueRef: ref,
+      settings: settings.breaker,
+      report: local.own.reach.seq === local.ackedSeq ? null : reportOf(local),
+      parked: tasks === 0 && !polls ? null : { tasks: Math.max(1, tasks), probe },
+      wantLeaseMs: mayProbe ? this.#leaseMs(target, polls ? LONGEST_POLL_MS : candidate?.timeoutMs) : null,
+      probed: ctx.targets.probed.get(key) ?? null,
+      load: {
+        limit: this.#limitOf(target),
+        loadFactor: loadOf(target, ctx.now()),
+        budgetLeft: Number.isFinite(budgetLeft) ? budgetLeft : null,
+      },
+      ...(target.heldUntil > ctx.now() ? { holdUntil: target.heldUntil, holdFrom: target.heldFrom } : {}),
+      maxHoldMs: mostHoldMs(settings.retry),
+      ...(ctx.targets.gone.has(key) ? { gone: true } : {}),
+    };
+  }
+
+  #limitOf(target: Target): number {
+    return allowedCalls(target, this.#ctx.queue.settings, this.#ctx.capacity);
+  }
+
+  /** How long a probe may take: as long as the call it would be, at least as any attempt of this queue. */
+  #leaseMs({ key }: Target, timeoutMs = 0): number {
+    const ofQueue = readinessOf(this.#ctx, key)?.timeout ?? this.#ctx.queue.settings.timeout;
+    return Math.max(ofQueue, timeoutMs) + LEASE_MARGIN_MS;
+  }
+}
+
+function earliest(times: readonly (number | null)[]): number | null {
+  const known = times.filter((at) => at !== null);
+  return known.length === 0 ? null : Math.min(...known);
+}
+
+/** A target as a list of breakers needs it. */
+export function targetSummary(ctx: ShardContext, { key, local, usedAt, heldUntil }: Target): TargetSummary {
+  const parked = hasParked(ctx, key) ? ctx.laneRows.countWaiting(lanesOf(key), MOST_PARKED) : 0;
+  const held = heldUntil > ctx.now() ? { heldUntil } : {};
+  return { key, breaker: breakerOf(ctx, key), state: local.breaker.state, usedAt, parked, ...held };
+}
+
+/** The name of a target's Breaker object, by the scope that the queue sets. */
+function breakerOf(ctx: ShardContext, key: string): string {
+  return breakerName(key, ctx.targets.policy.share, ctx.queue.ref);
+}
+
+function costOf({ attemptsUsed, attemptsLeft }: { attemptsUsed: number; attemptsLeft: number }) {
+  return { attemptsUsed, attemptsLeft };
+}

@@ -1,0 +1,69 @@
+import { targetOfLane } from "../../core/task/lane.ts";
+import type { SqlValue } from "../../platform/sql-port.ts";
+import type { QueueConfig } from "../../protocol/messages.ts";
+import type { ShardContext } from "../state/context.ts";
+import { completed } from "./settings.ts";
+
+/**
+ * Reads back what memory has to know after a start: settings, lanes, probes, and the leases in flight. Throws
+ * where the shard's own row is missing, which the migrations make.
+ */
+export function loadShard(ctx: ShardContext): void {
+  const row = ctx.sql
+    .exec("SELECT config, watermark, closed, prune_at, stalled_told_at, heavy FROM shard WHERE id = 1")
+    .toArray()[0];
+  if (row === undefined) throw new Error(`shard ${ctx.name} has no row of its own`);
+  ctx.config = storedConfig(ctx, row.config);
+  ctx.watermark = String(row.watermark);
+  ctx.closed = row.closed === 1;
+  ctx.stalledToldAt = Number(row.stalled_told_at ?? 0);
+  ctx.weights.found(row.heavy as number | null);
+  ctx.pruneAt = ctx.storedPruneAt = row.prune_at as number | null;
+  ctx.polls.adopt(ctx.now(), (url) => ctx.scoped.targetOfUrl(url));
+  ctx.noteLanes();
+  for (const lane of ctx.lanes.unknown()) ctx.laneTurns.startAnywhere(lane, ctx.random);
+  loadFlights(ctx);
+}
+
+/** The settings as last told; null where they were never told or cannot be read, then the catalog is asked. */
+function storedConfig(ctx: ShardContext, stored: SqlValue | undefined): QueueConfig | null {
+  if (typeof stored !== "string") return null;
+  try {
+    return completed(JSON.parse(stored) as QueueConfig);
+  } catch (error) {
+    ctx.log("settings.poisoned", { error: String(error) });
+    return null;
+  }
+}
+
+function loadFlights(ctx: ShardContext): void {
+  const rows = ctx.flights.stored();
+  for (const { seq, ids } of rows) {
+    // An older row may still list a task whose present lease is of a newer one: one of them is enough to find it.
+    const inFlight = ids?.filter((id) => loadFlight(ctx, id, seq)) ?? [];
+    if (inFlight.length === 0) ctx.flights.dropRow(seq);
+  }
+  for (const id of ctx.rows.leasedFrom(ctx.watermark)) loadFlight(ctx, id, null);
+  if (rows.some(({ ids }) => ids === null)) findLostFlights(ctx);
+}
+
+/** A row of `flights` could not be read: its leases are found by reading every row, and get a new one. */
+function findLostFlights(ctx: ShardContext): void {
+  const leased = [...ctx.rows.leasedFrom(""), ...ctx.polls.leased()];
+  const lost = leased.filter((id) => ctx.flights.get(id) === undefined);
+  ctx.log("flights.poisoned", { lost: lost.length });
+  if (lost.length === 0) return;
+  const seq = ctx.flights.writeRow(lost);
+  for (const id of lost) loadFlight(ctx, id, seq);
+}
+
+/** Takes a lease that was in flight when the object stopped back into memory; false where it has ended, or is back. */
+function loadFlight(ctx: ShardContext, id: string, seq: number | null): boolean {
+  if (ctx.flights.get(id) !== undefined) return false;
+  const lease = ctx.rows.leaseOf(id);
+  if (lease === null) return false;
+  const probe = ctx.targets.keptProbe(targetOfLane(lease.lane), id);
+  // What it carries is with its runner: the object that had it in memory has ended.
+  ctx.flights.add({ id, ...lease, probe, runner: null, seq, weight: 0 });
+  return true;
+}

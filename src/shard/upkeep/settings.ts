@@ -1,0 +1,109 @@
+import type { CatalogPort, QueueConfig } from "../../protocol/messages.ts";
+import { MINUTE_MS } from "../../schema/limits.ts";
+import { QueueSettings } from "../../schema/queue.ts";
+import type { ShardContext } from "../state/context.ts";
+import type { GroupCommit, Tx } from "../state/group-commit.ts";
+
+/** Settings older than this are asked for again when the alarm runs anyway. */
+const CONFIG_FRESH_MS = MINUTE_MS;
+
+/** What a shard's settings need of the world. */
+export interface SettingsPorts {
+  now(): number;
+  catalog(): CatalogPort;
+  log(line: Record<string, unknown>): void;
+}
+
+/** Keeps a shard's copy of its queue's settings: told by the catalog, or asked for. */
+export class ShardSettings {
+  readonly #ctx: ShardContext;
+  readonly #group: GroupCommit;
+  readonly #ports: SettingsPorts;
+  readonly #ref: number;
+  #askedAt = 0;
+
+  constructor(ctx: ShardContext, group: GroupCommit, ports: SettingsPorts) {
+    this.#ctx = ctx;
+    this.#group = group;
+    this.#ports = ports;
+    this.#ref = Number(ctx.name.slice(1, ctx.name.indexOf("-")));
+  }
+
+  /** Takes new settings, unless it has these or newer ones. */
+  take(config: QueueConfig): Promise<void> {
+    return this.#group.run((tx) => this.#store(tx, config));
+  }
+
+  /**
+   * Asks the catalog where the settings are older than `version`. Where it is away, goes on with what is known, and
+   * throws where nothing is.
+   */
+  async learn(version: number): Promise<void> {
+    if (this.#ctx.config !== null && this.#ctx.config.version >= version) return;
+    try {
+      await this.#ask();
+    } catch (error) {
+      if (this.#ctx.config === null) throw error;
+      this.#noteStale(error);
+    }
+  }
+
+  /** Asks the catalog where it has not been asked lately; where it is away, as `learn`, and the next call asks again. */
+  async refresh(): Promise<void> {
+    if (this.#ctx.config === null) return this.learn(0);
+    if (this.#ports.now() - this.#askedAt < CONFIG_FRESH_MS) return;
+    try {
+      await this.#ask();
+    } catch (error) {
+      this.#noteStale(error);
+    }
+  }
+
+  async #ask(): Promise<void> {
+    const config = await this.#ports.catalog().queueByRef(this.#ref);
+    this.#askedAt = this.#ports.now();
+    const known = this.#ctx.config?.version;
+    if (config !== null && (known === undefined || known < config.version)) await this.take(config);
+  }
+
+  #noteStale(error: unknown): void {
+    this.#ports.log({ event: "settings.stale", shard: this.#ctx.name, error: String(error) });
+  }
+
+  #store(tx: Tx, config: QueueConfig): void {
+    const before = this.#ctx.config;
+    if (before !== null && before.version >= config.version) return;
+    this.#ctx.sql.exec("UPDATE shard SET config = ? WHERE id = 1", JSON.stringify(config));
+    const after = completed(config);
+    if (before !== null) this.#ctx.targets.cutHolds(tx, after);
+    tx.after(() => {
+      this.#ctx.config = after;
+      this.#ctx.targets.noteSettings();
+      this.#ctx.spares.forget();
+      // A shorter retention may have made rows ripe.
+      if (this.#ctx.pruneAt !== null && isShorter(after, before))
+        this.#ctx.notePrune(this.#ports.now() + MINUTE_MS);
+    });
+  }
+}
+
+/** A config as any release may have written it, with the default of each setting that one did not know. */
+export function completed(config: QueueConfig): QueueConfig {
+  const { settings } = config;
+  const defaults = QueueSettings.parse({});
+  return {
+    ...config,
+    settings: {
+      ...defaults,
+      ...settings,
+      breaker: { ...defaults.breaker, ...settings.breaker },
+      retry_budget: { ...defaults.retry_budget, ...settings.retry_budget },
+    },
+  };
+}
+
+function isShorter(config: QueueConfig, before: QueueConfig | null): boolean {
+  const { succeeded, failed } = config.settings.retention;
+  const old = before?.settings.retention;
+  return old !== undefined && (succeeded < old.succeeded || failed < old.failed);
+}

@@ -1,0 +1,43 @@
+import { targetOfLane } from "../../core/task/lane.ts";
+import { isFinal, type Task } from "../../core/task/task.ts";
+import type { ViewContext } from "../../core/view/view.ts";
+import type { ShardSituation } from "../../core/view/waiting.ts";
+import type { ShardContext } from "../state/context.ts";
+import { gateOf } from "../state/gate.ts";
+
+/** What the view of a task needs of its shard. */
+export function viewContext(ctx: ShardContext, task: Task): ViewContext {
+  const { maxAttempts } = ctx.policyOf(task);
+  return { ...situationOf(ctx, task), queue: ctx.queue.name, maxAttempts };
+}
+
+/** What of the shard bears on why a task waits. */
+export function situationOf(ctx: ShardContext, task: Task): ShardSituation {
+  const gate = isFinal(task.state) ? null : shutGate(ctx, task);
+  const slotFree = ctx.freeSlots > 0;
+  const placesTaken = !slotFree && ctx.ownFreeSlots > 0;
+  return { now: ctx.now(), paused: ctx.queue.paused, slotFree, placesTaken, ...(gate && { gate }) };
+}
+
+/** What keeps a due task's target, or that of a held task's probe, from being called; null: nothing does. */
+function shutGate(ctx: ShardContext, task: Task): ShardSituation["gate"] | null {
+  const now = ctx.now();
+  const lane = task.state === "held" ? duePollOf(ctx, task) : task.lane;
+  if (lane === null || (task.state !== "held" && task.dueAt > now)) return null;
+  const { why, until } = gateOf(ctx, lane);
+  if (why !== null) {
+    const { breaker } = ctx.targets.get(targetOfLane(lane)).local;
+    return { why, until, breaker: why === "breaker" ? breaker : null, isAsked: why === "rate" };
+  }
+  if (task.state !== "held" && ctx.weights.waits(lane))
+    return { why: "concurrency", until: null, breaker: null, isAsked: false };
+  const nextAt = ctx.rate.nextAt();
+  return nextAt > now ? { why: "rate", until: nextAt, breaker: null, isAsked: false } : null;
+}
+
+/** The lane of the poll that a held task waits for, where that is due and not under way; else null. */
+function duePollOf(ctx: ShardContext, { until }: Task): string | null {
+  if (until === null || until === "signal") return null;
+  const poll = ctx.polls.read(until.probe.url);
+  return poll !== null && poll.leaseUntil === null && poll.dueAt <= ctx.now() ? poll.lane : null;
+}

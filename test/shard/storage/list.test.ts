@@ -1,0 +1,162 @@
+import { describe, expect, test } from "vitest";
+import type { ListMessage } from "../../../src/protocol/messages.ts";
+import { copyTask } from "../../support/shard/copy-task.ts";
+import { ShardWorld } from "../../support/shard/shard-world.ts";
+
+const ALL: ListMessage = {
+  before: null,
+  state: null,
+  label: null,
+  target: null,
+  createdAfter: null,
+  limit: 50,
+};
+
+async function listed(world: ShardWorld, query: Partial<ListMessage> = {}): Promise<string[]> {
+  return (await world.shard.list({ ...ALL, ...query })).tasks.map(({ id }) => id);
+}
+
+describe("list", () => {
+  test("gives the newest first, page by page, each once", async () => {
+    const world = new ShardWorld();
+    const made: string[] = [];
+    for (let i = 0; i < 25; i++) {
+      made.push((await world.submit(world.taskTo("a"))).id);
+      if (i % 3 === 0) world.now += 1;
+    }
+    const seen: string[] = [];
+    for (let before: string | null = null; ; ) {
+      const page = await world.shard.list({ ...ALL, before, limit: 10 });
+      seen.push(...page.tasks.map(({ id }) => id));
+      if (page.examinedTo === null) break;
+      before = page.examinedTo;
+    }
+    expect(seen).toEqual(made.toReversed());
+  });
+
+  test("filters by state, target, label and time", async () => {
+    const world = new ShardWorld();
+    const { id: eu } = await world.submit(world.taskTo("a", { call: { labels: ["eu", "vip"] } }));
+    const { id: us } = await world.submit(world.taskTo("b", { call: { labels: ["us"] } }));
+    await world.serveRunners();
+    world.now += 1_000;
+    const { id: late } = await world.submit(world.taskTo("a", { delayMs: 60_000 }));
+    expect(await listed(world, { state: "succeeded" })).toEqual([us, eu]);
+    expect(await listed(world, { state: "pending" })).toEqual([late]);
+    expect(await listed(world, { target: "https://a.example.com" })).toEqual([late, eu]);
+    expect(await listed(world, { label: "vip" })).toEqual([eu]);
+    expect(await listed(world, { label: "vi" })).toEqual([]);
+    expect(await listed(world, { createdAfter: world.now })).toEqual([late]);
+    expect(await listed(world, { target: "https://b.example.com", label: "us" })).toEqual([us]);
+  });
+
+  test("comes back short where too many rows do not match, and says how far it looked", async () => {
+    const world = new ShardWorld();
+    await world.configure({ paused: true });
+    const { id: oldest } = await world.submit(world.taskTo("a", { call: { labels: ["rare"] } }));
+    for (let i = 0; i < 2; i++) {
+      await world.submitAll(Array.from({ length: 1_000 }, () => world.taskTo("a")));
+    }
+    const first = await world.shard.list({ ...ALL, label: "rare" });
+    expect(first.tasks).toEqual([]);
+    if (first.examinedTo === null) throw new Error("the end was not reached");
+    const second = await world.shard.list({ ...ALL, label: "rare", before: first.examinedTo });
+    expect(second).toMatchObject({ tasks: [{ id: oldest }], examinedTo: null });
+  });
+
+  test("says why each waits", async () => {
+    const world = new ShardWorld({ concurrency: 1 });
+    await world.submit(world.taskTo("a"));
+    await world.submit(world.taskTo("b"));
+    await world.submit(world.taskTo("c", { delayMs: 1_000 }));
+    const { tasks } = await world.shard.list(ALL);
+    expect(tasks.map(({ waiting_on }) => waiting_on)).toEqual(["schedule", "concurrency", null]);
+  });
+});
+
+describe("stats", () => {
+  test("counts states, callbacks that wait, and since when the oldest due task waits", async () => {
+    const world = new ShardWorld({ concurrency: 1 });
+    await world.submit(world.taskTo("a"));
+    world.now += 500;
+    await world.submit(world.taskTo("b"));
+    world.now += 700;
+    await world.submit(world.taskTo("c", { delayMs: 9_000 }));
+    expect(await world.shard.stats()).toMatchObject({
+      counts: { running: 1, pending: 2 },
+      inFlight: 1,
+      callbacksWaiting: 0,
+      oldestDueAt: world.now - 700,
+    });
+  });
+
+  test("counts the same after a loss of memory", async () => {
+    const world = new ShardWorld();
+    await world.settle(await world.submitGranted());
+    await world.settle(await world.submitGranted(), { status: 400 });
+    await world.submitGranted();
+    const before = await world.counts();
+    world.restart();
+    expect(await world.counts()).toEqual(before);
+    expect(before).toMatchObject({ succeeded: 1, failed: 1, running: 1 });
+  });
+});
+
+describe("close", () => {
+  test("waits for tasks and callbacks, then refuses submits until it is taken back", async () => {
+    const world = new ShardWorld();
+    const grant = await world.submitGranted();
+    expect(await world.shard.close()).toBe(false);
+    await world.settle(grant);
+    expect(await world.shard.close()).toBe(true);
+    world.restart();
+    const [refused] = await world.submitAll([world.task()]);
+    expect(refused).toMatchObject({ ok: false, code: "queue_not_found" });
+    await world.shard.reopen();
+    expect((await world.submit(world.task())).grant).not.toBeNull();
+  });
+
+  test("and destroy leave a shard that knows nothing", async () => {
+    const world = new ShardWorld();
+    const grant = await world.submitGranted();
+    await world.settle(grant);
+    await world.shard.close();
+    await world.shard.destroy();
+    world.onCatalog = () => null;
+    world.onSql = () => {
+      throw new Error("no such table: tasks");
+    };
+    expect(await world.shard.get(grant.id)).toMatchObject({ ok: false, code: "task_not_found" });
+    expect(await world.settle(grant)).toMatchObject({ status: "stale" });
+    expect(await world.shard.list(ALL)).toEqual({ tasks: [], examinedTo: null });
+    await world.shard.alarm();
+    expect(world.logged("alarm.failed")).toEqual([]);
+  });
+});
+
+describe("what a page looks at", () => {
+  test("is no more than 2,000 tasks, and the next page goes on there", async () => {
+    const world = new ShardWorld({ concurrency: 1 });
+    const { id } = await world.submit(world.taskTo("a", { delayMs: 1_000, call: { labels: ["eu"] } }));
+    copyTask(world.storage.sql, { id, copies: 5_000, targets: 1 });
+    let examined = 0;
+    let pages = 0;
+    for (let before: string | null = null; ; pages++) {
+      const page = await world.shard.list({ ...ALL, before, label: "none" });
+      expect(page.examined).toBeLessThanOrEqual(2_000);
+      examined += page.examined ?? 0;
+      if (page.examinedTo === null) break;
+      before = page.examinedTo;
+    }
+    expect(examined).toBe(5_001);
+    expect(pages).toBe(2);
+  });
+
+  test("has a label of any spelling found as it stands", async () => {
+    const world = new ShardWorld();
+    for (const label of ['a"b', "ä\u2028", "back\\slash", "%_"]) {
+      const { id } = await world.submit(world.taskTo("a", { call: { labels: ["x", label] } }));
+      expect(await listed(world, { label })).toEqual([id]);
+    }
+  });
+});

@@ -16,7 +16,7 @@ export default defineConfig({
           // Property tests take long while other suites run beside them.
           testTimeout: 30_000,
           include: [
-            "test/{schema,core,callback,sealing,client,runner,shard,breaker,api,faults}/**/*.test.ts",
+            "test/{schema,core,callback,sealing,protocol,platform,client,runner,shard,breaker,intake,api,faults}/**/*.test.ts",
           ],
         },
       },

@@ -176,6 +176,15 @@ export class RedriveClient {
     return this.#operate(id, "resume", false, options);
   }
 
+  /**
+   * Stops the deliveries of a task's callback, and of those of its earlier rounds; one that is under way may still
+   * arrive. Refused with `invalid_state` where nothing is to be delivered.
+   */
+  async stopCallback(id: string, options: CallOptions = {}): Promise<TaskView> {
+    const path = `${taskPath(id)}/callback`;
+    return (await this.#send({ method: "DELETE", path, repeatable: true, ...options })) as TaskView;
+  }
+
   /** Gives a task that is not final another `breaker_key`; null: back to the target that its URL belongs to. */
   async setBreakerKey(id: string, breakerKey: string | null, options: CallOptions = {}): Promise<TaskView> {
     const body = JSON.stringify({ breaker_key: breakerKey });

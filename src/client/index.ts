@@ -21,6 +21,6 @@ export {
 } from "./client.ts";
 export { BatchError, CallbackVerificationError, RedriveError, WaitTimeoutError } from "./errors.ts";
 export type { Fetch } from "./http.ts";
-export type { CallOptions } from "./queues.ts";
+export type { CallOptions, DeleteOptions } from "./queues.ts";
 export type { Wait } from "./timing.ts";
 export { type CallbackMessage, type VerifyCallbackOptions, verifyCallback } from "./verify-callback.ts";

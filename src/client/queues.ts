@@ -9,6 +9,12 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** How `delete` deletes. */
+export interface DeleteOptions extends CallOptions {
+  /** Drops callbacks that are not delivered yet; false when left out. Tasks that are not final are never dropped. */
+  force?: boolean;
+}
+
 /** The queues of a deployment. Every method throws `RedriveError` when refused or not answered. */
 export class QueuesClient {
   readonly #connection: Connection;
@@ -35,10 +41,13 @@ export class QueuesClient {
     return answer.queues;
   }
 
-  /** Deletes the queue; refused with `queue_not_empty` while it has tasks that are not final. */
-  async delete(name: string, options: CallOptions = {}): Promise<void> {
+  /**
+   * Deletes the queue; refused with `queue_not_empty` while it has tasks that are not final or, but for `force`,
+   * callbacks that are not delivered.
+   */
+  async delete(name: string, { force = false, ...options }: DeleteOptions = {}): Promise<void> {
     try {
-      await this.#send({ method: "DELETE", repeatable: true, ...options }, name);
+      await this.#send({ method: "DELETE", repeatable: true, ...options }, name, force ? "?force=true" : "");
     } catch (error) {
       // The answer of an earlier try was lost, and that try deleted it.
       const isDone = error instanceof RedriveError && error.code === "queue_not_found" && error.tries > 1;

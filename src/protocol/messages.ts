@@ -221,7 +221,8 @@ export interface RekeyAnswer {
   examinedTo: string | null;
 }
 
-export type OperateAction = "cancel" | "retry" | "resume";
+/** What is done to a task; `stop-callback`: to what is still to be delivered of it. */
+export type OperateAction = "cancel" | "retry" | "resume" | "stop-callback";
 
 /** What shards of a queue ask of each other. */
 export interface SiblingPort {

@@ -270,7 +270,15 @@ export const TaskView = z.object({
   attempts_omitted: z.int().meta({ description: "Older attempts, counted but no longer kept" }),
   response: ResponseView.nullable(),
   callback: z
-    .object({ url: z.string(), state: CallbackState, attempts: z.array(CallbackAttemptView) })
+    .object({
+      url: z.string(),
+      state: CallbackState,
+      attempts: z.array(CallbackAttemptView),
+      reason: z
+        .string()
+        .nullable()
+        .meta({ description: "Why it failed; `stopped` is said while its last delivery is under way, too" }),
+    })
     .nullable(),
   created_at: z.iso.datetime(),
   finalized_at: z.iso.datetime().nullable(),

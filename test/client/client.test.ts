@@ -259,6 +259,12 @@ describe("cancel, retry and resume", () => {
     expect(requests[0]).toMatchObject({ method: "POST", path: `/v1/tasks/tsk_1/${verb}`, body: undefined });
   });
 
+  test("stopCallback deletes the task's callback, is repeated, and returns the task", async () => {
+    const { client, requests } = fakeApi([lost(), json({ id: "tsk_1" })]);
+    expect(await client.stopCallback("tsk_1")).toEqual({ id: "tsk_1" });
+    expect(requests[1]).toMatchObject({ method: "DELETE", path: "/v1/tasks/tsk_1/callback" });
+  });
+
   test("cancel returns the task that an earlier try cancelled", async () => {
     const { client } = fakeApi([lost(), problem(409, "invalid_state"), json({ state: "cancelled" })]);
     expect(await client.cancel("tsk_1")).toEqual({ state: "cancelled" });
@@ -313,6 +319,12 @@ describe("queues", () => {
     const { client, requests } = fakeApi([new Response(null, { status: 204 })]);
     await expect(client.queues.delete("eu")).resolves.toBeUndefined();
     expect(requests[0]).toMatchObject({ method: "DELETE", path: "/v1/queues/eu" });
+  });
+
+  test("delete by force says so", async () => {
+    const { client, requests } = fakeApi([new Response(null, { status: 204 })]);
+    await client.queues.delete("eu", { force: true });
+    expect(requests[0]).toMatchObject({ method: "DELETE", path: "/v1/queues/eu?force=true" });
   });
 
   test("delete succeeds where an earlier try deleted the queue", async () => {

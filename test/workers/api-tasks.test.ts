@@ -6,6 +6,7 @@ import {
   callJson,
   callProblem,
   type Received,
+  readTask,
   stubTargets,
   submitTask,
   taskIn,
@@ -233,6 +234,27 @@ describe("/v1/tasks/{id}", () => {
     expect((await taskIn(id, "succeeded")).attempts.map(({ round }) => round)).toEqual([1, 2]);
   });
 
+  test("stops a callback that keeps failing, after which its queue can be deleted", async () => {
+    const queue = "stopped-callback";
+    await call("PUT", `/v1/queues/${queue}`, { body: { shards: 1 } });
+    vi.unstubAllGlobals();
+    stubTargets(({ url }) => new Response(null, { status: url.endsWith("/hook") ? 500 : 200 }));
+    const { id } = await submitTask({ url: URL, queue, callback: { url: `${URL}/hook` } });
+    await vi.waitFor(async () => expect((await readTask(id)).callback?.state).toBe("retrying"));
+    expect((await callProblem("DELETE", `/v1/queues/${queue}`)).problem.code).toBe("queue_not_empty");
+    const { status, json } = await callJson("DELETE", `/v1/tasks/${id}/callback`);
+    expect(status).toBe(200);
+    expect(json).toMatchObject({ state: "succeeded", callback: { state: "failed", reason: "stopped" } });
+    expect((await call("DELETE", `/v1/tasks/${id}/callback`)).status).toBe(200);
+    expect((await call("DELETE", `/v1/queues/${queue}`)).status).toBe(204);
+  });
+
+  test("refuses to stop a callback that there is not", async () => {
+    const { id } = await submitTask({ url: URL, delay: "1h" });
+    const { status, problem } = await callProblem("DELETE", `/v1/tasks/${id}/callback`);
+    expect([status, problem.code]).toEqual([409, "invalid_state"]);
+  });
+
   test("resumes a held task", async () => {
     vi.unstubAllGlobals();
     let status = 401;
@@ -258,6 +280,7 @@ describe("/v1/tasks/{id}", () => {
       ["POST", `/v1/tasks/${id}/cancel`],
       ["POST", `/v1/tasks/${id}/retry`],
       ["POST", `/v1/tasks/${id}/resume`],
+      ["DELETE", `/v1/tasks/${id}/callback`],
     ] as const) {
       const { status, problem } = await callProblem(method, path);
       expect([status, problem.code]).toEqual([404, "task_not_found"]);

@@ -112,6 +112,18 @@ export const TASK_ROUTES: readonly RouteDoc[] = [
     problems: ["task_not_found", "invalid_state"],
   },
   {
+    method: "DELETE",
+    path: "/v1/tasks/{id}/callback",
+    tag: "Tasks",
+    summary: "Stop a task's callback",
+    description:
+      "No more deliveries of it are tried, nor of callbacks of earlier rounds that are still on their way: `callback.state` is " +
+      "`failed` and its `reason` `stopped`. One under way may still arrive, and the callback is `delivered` then. To repeat it changes nothing more.",
+    scope: "operate",
+    responses: [TASK_OPERATED],
+    problems: ["task_not_found", "invalid_state"],
+  },
+  {
     method: "POST",
     path: "/v1/tasks/{id}/rekey",
     tag: "Tasks",

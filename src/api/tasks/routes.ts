@@ -96,6 +96,10 @@ tasks.post("/v1/tasks/:id/retry", needs("operate"), (c) => {
 
 tasks.post("/v1/tasks/:id/resume", needs("operate"), (c) => operate(c, c.req.param("id"), "resume", false));
 
+tasks.delete("/v1/tasks/:id/callback", needs("operate"), (c) => {
+  return operate(c, c.req.param("id"), "stop-callback", false);
+});
+
 async function operate(c: AppContext, id: string, action: OperateAction, force: boolean): Promise<Response> {
   const name = await shardOfTask(c, id);
   const answer = await callShard(c.env, name, (shard) => shard.operate(id, action, force));

@@ -7,7 +7,9 @@ export type DeliveryEvent =
   | { type: "admit"; leaseMs: number }
   | { type: "settle"; outcome: Outcome; decision: Decision }
   /** The delivery never started: the grant is taken back. */
-  | { type: "release"; dueAt: number };
+  | { type: "release"; dueAt: number }
+  /** An operator wants no more deliveries. One that is under way may still arrive. */
+  | { type: "stop" };
 
 /**
  * The callback's own state machine: pending, running, retrying, then delivered or failed. Null where the event
@@ -23,6 +25,8 @@ export function deliver(task: Task, event: DeliveryEvent, now: number): Task | n
       return settle(task, callback, event.outcome, event.decision, now);
     case "release":
       return release(task, callback, event.dueAt);
+    case "stop":
+      return stop(task, callback);
   }
 }
 
@@ -56,8 +60,7 @@ function settle(
   now: number,
 ): Task | null {
   if (callback.state !== "running" || task.leaseUntil === null) return null;
-  const nextAt = decision.do === "retry" ? now + decision.delayMs : null;
-  const state = decision.do === "succeed" ? "delivered" : decision.do === "retry" ? "retrying" : "failed";
+  const { state, nextAt, reason } = endOf(callback, decision, now);
   const last = callback.attempts.at(-1);
   const result = last && {
     ...last,
@@ -77,21 +80,50 @@ function settle(
       ...callback,
       state,
       attempts: [...callback.attempts.slice(0, -1), ...(result ? [result] : [])],
+      reason,
     },
   };
+}
+
+/** What a delivery's end makes of the callback, and when the next one is due. */
+function endOf(
+  { reason }: Callback,
+  decision: Decision,
+  now: number,
+): Pick<Callback, "state" | "reason"> & { nextAt: number | null } {
+  if (decision.do === "succeed") return { state: "delivered", nextAt: null, reason: undefined };
+  if (reason === "stopped") return { state: "failed", nextAt: null, reason };
+  if (decision.do === "retry") return { state: "retrying", nextAt: now + decision.delayMs, reason };
+  return { state: "failed", nextAt: null, reason: decision.do === "fail" ? decision.reason : undefined };
+}
+
+function stop(task: Task, callback: Callback): Task | null {
+  switch (callback.state) {
+    case "delivered":
+    case "failed":
+      return null;
+    case "running":
+      return { ...task, callback: { ...callback, reason: "stopped" } };
+    case "pending":
+    case "retrying": {
+      const attempts = callback.attempts.map((attempt) => ({ ...attempt, nextAt: null }));
+      return { ...task, lane: null, callback: { ...callback, state: "failed", attempts, reason: "stopped" } };
+    }
+  }
 }
 
 function release(task: Task, callback: Callback, dueAt: number): Task | null {
   if (callback.state !== "running" || task.leaseUntil === null) return null;
   const attempt = callback.attempt - 1;
+  const isStopped = callback.reason === "stopped";
   return {
     ...task,
-    lane: callback.lane,
+    lane: isStopped ? null : callback.lane,
     dueAt,
     leaseUntil: null,
     callback: {
       ...callback,
-      state: attempt > 0 ? "retrying" : "pending",
+      state: isStopped ? "failed" : attempt > 0 ? "retrying" : "pending",
       attempt,
       attempts: callback.attempts.slice(0, -1),
     },

@@ -22,7 +22,9 @@ export type Reason =
   | "max_age"
   | "cancelled"
   /** Its stored form could not be read. */
-  | "corrupt";
+  | "corrupt"
+  /** Of a callback only: an operator has stopped it. */
+  | "stopped";
 
 /** One try of the call, as kept in the task's row. Instants are epoch milliseconds. */
 export interface Attempt {
@@ -120,6 +122,8 @@ export interface Callback {
   /** When the first delivery was due; `max_age` runs from it. */
   startedAt: number;
   attempts: CallbackAttempt[];
+  /** Why it failed; `stopped` already while the last delivery is under way. Left out: it did not, or before 0.2.0. */
+  reason?: Reason | undefined;
 }
 
 /**

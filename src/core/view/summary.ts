@@ -150,8 +150,10 @@ function why(task: Task, last: Attempt | undefined): string {
 
 function delivery(task: Task): string {
   if (task.callback === null) return "";
-  const { state, attempt } = task.callback;
+  const { state, attempt, reason } = task.callback;
   if (state === "delivered") return " Its callback is delivered.";
+  if (state === "failed" && reason === "stopped")
+    return ` Its callback was stopped after ${count(attempt, "delivery", "deliveries")}.`;
   if (state === "failed") return ` Its callback failed after ${count(attempt, "delivery", "deliveries")}.`;
   return " Its callback is on its way.";
 }

@@ -59,6 +59,7 @@ export function taskSummary(task: Task, context: ViewContext): ToldTask<TaskSumm
       url: task.callback.url,
       state: task.callback.state,
       attempts: task.callback.attempts.map(callbackAttemptView),
+      reason: task.callback.reason ?? null,
     },
     created_at: instant(task.createdAt),
     finalized_at: task.finalizedAt === null ? null : instant(task.finalizedAt),

@@ -4,8 +4,9 @@ import { type TaskEvent, transition } from "../../core/task/transition.ts";
 import type { OperateAction, Refusal } from "../../protocol/messages.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { Tx } from "../state/group-commit.ts";
+import { stopCallbacks } from "../stop-callbacks.ts";
 
-/** Cancels, retries or resumes a task as its caller asks; a refusal says what the task would have to be. */
+/** Cancels, retries or resumes a task, or stops its callback, as its caller asks; a refusal says what the task would have to be. */
 export function operate(
   ctx: ShardContext,
   tx: Tx,
@@ -15,6 +16,7 @@ export function operate(
 ): { ok: true; task: Task } | Refusal {
   const task = isTaskRow(id) ? ctx.rows.readWithoutRequest(id) : null;
   if (task === null) return { ok: false, code: "task_not_found", detail: `there is no task ${id}` };
+  if (action === "stop-callback") return stopCallbacks(ctx, tx, task);
   const result = transition(task, eventOf(ctx, task, action, force), ctx.transitionContext(task));
   if (!result.ok) return { ok: false, code: "invalid_state", detail: result.detail };
   if (result.kept !== null) keepRound(ctx, tx, task.id, result.kept);
@@ -22,7 +24,12 @@ export function operate(
   return { ok: true, task: result.task };
 }
 
-function eventOf(ctx: ShardContext, task: Task, action: OperateAction, force: boolean): TaskEvent {
+function eventOf(
+  ctx: ShardContext,
+  task: Task,
+  action: Exclude<OperateAction, "stop-callback">,
+  force: boolean,
+): TaskEvent {
   switch (action) {
     case "cancel":
       return { type: "cancel" };

@@ -121,6 +121,13 @@ export class Rows {
     return this.readWithoutRequest(keptRoundId(id, round));
   }
 
+  /** The ended rounds of a task whose callbacks are on their way, without the bodies of requests. */
+  keptRounds(id: string): Task[] {
+    const query = "SELECT * FROM tasks WHERE id >= ? AND id < ?";
+    const rows = this.#sql.exec(query, `${id}~0`, `${id}~:`).toArray();
+    return rows.map((row) => this.toTaskWithoutRequest(row));
+  }
+
   /** The state of a row, even of one that is poisoned; null where there is none. */
   stateOf(id: string): TaskState | null {
     const row = this.#sql.exec("SELECT state FROM tasks WHERE id = ?", id).toArray()[0];

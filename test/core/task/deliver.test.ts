@@ -26,6 +26,7 @@ const GIVEN_UP: DeliveryEvent = {
   decision: failFor("max_attempts"),
 };
 const RELEASE: DeliveryEvent = { type: "release", dueAt: LATER + 1_000 };
+const STOP: DeliveryEvent = { type: "stop" };
 
 /** What each event makes of a callback in each state; left out: it cannot happen. */
 const TABLE: Record<string, { event: DeliveryEvent; to: Partial<Record<CallbackState, CallbackState>> }> = {
@@ -42,6 +43,7 @@ const TABLE: Record<string, { event: DeliveryEvent; to: Partial<Record<CallbackS
     to: { running: "retrying" },
   },
   "taken back": { event: RELEASE, to: { running: "pending" } },
+  stopped: { event: STOP, to: { pending: "failed", retrying: "failed", running: "running" } },
 };
 const PAIRS = Object.entries(TABLE).flatMap(([name, { event, to }]) =>
   CALLBACK_STATES.map((from) => ({ from, name, event, to: to[from] ?? null })),
@@ -92,7 +94,7 @@ describe("deliver, callback state by event", () => {
     },
   );
 
-  test.each(EVENTS.filter(({ event }) => event.type !== "admit"))(
+  test.each(EVENTS.filter(({ event }) => event.type === "settle" || event.type === "release"))(
     "without a lease, $name: null",
     ({ event }) => {
       const task = { ...taskWith("running"), leaseUntil: null };
@@ -216,6 +218,52 @@ describe("release", () => {
       expect(after).toEqual({ ...before, lease: before.lease + 1, dueAt: LATER + 1_000 });
     },
   );
+});
+
+describe("stop", () => {
+  test("ends a callback that waits, and tells of no next try", () => {
+    const waiting = next(next(taskWith("running", 2), RETRIED), STOP);
+
+    expect(waiting).toMatchObject({
+      lane: null,
+      callback: { state: "failed", reason: "stopped", attempt: 2 },
+    });
+    expect(waiting.callback?.attempts.map(({ nextAt }) => nextAt)).toEqual([null, null]);
+  });
+
+  test("leaves an attempt in flight its lease, which the callback waited for", () => {
+    const task = { ...taskWith("pending"), lane: null, leaseUntil: NOW + 9_000 };
+
+    expect(next(task, STOP)).toMatchObject({
+      lane: null,
+      leaseUntil: NOW + 9_000,
+      callback: { state: "failed" },
+    });
+  });
+
+  test.each([
+    ["retried", RETRIED, "failed", "stopped"],
+    ["given up", GIVEN_UP, "failed", "stopped"],
+    ["delivered", DELIVERED, "delivered", undefined],
+    ["taken back", RELEASE, "failed", "stopped"],
+  ] as const)("lets a delivery that is under way be the last: %s", (_, event, state, reason) => {
+    const after = next(next(taskWith("running", 2), STOP), event);
+
+    expect(after).toMatchObject({ lane: null, leaseUntil: null });
+    expect(after.callback).toMatchObject({ state });
+    expect(after.callback?.reason).toBe(reason);
+    expect(after.callback?.attempts.at(-1)?.nextAt).toBeNull();
+  });
+
+  test("changes nothing more where it comes twice", () => {
+    const once = next(taskWith("running"), STOP);
+
+    expect(next(once, STOP)).toEqual(once);
+  });
+});
+
+test("a callback that is given up says why", () => {
+  expect(next(taskWith("running"), GIVEN_UP).callback?.reason).toBe("max_attempts");
 });
 
 test.each(TASK_STATES.slice(0, 4))("nothing is delivered while a task is %s", (state) => {

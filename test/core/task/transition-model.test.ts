@@ -56,6 +56,7 @@ const deliveryEvent: fc.Arbitrary<DeliveryEvent> = fc.oneof(
   fc.constant<DeliveryEvent>({ type: "admit", leaseMs: 20_000 }),
   fc.record({ type: fc.constant("settle" as const), outcome, decision }),
   fc.constant<DeliveryEvent>({ type: "release", dueAt: NOW + 1_000 }),
+  fc.constant<DeliveryEvent>({ type: "stop" }),
 );
 const timing = { afterMs: fc.integer({ min: 0, max: 4_000 }), wanted: fc.boolean() };
 const step: fc.Arbitrary<Step> = fc.oneof(

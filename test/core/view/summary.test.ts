@@ -266,6 +266,7 @@ describe("summarize, the callback of a final task", () => {
     [{ state: "delivered" }, "Its callback is delivered."],
     [{ state: "failed", attempt: 1 }, "Its callback failed after 1 delivery."],
     [{ state: "failed", attempt: 8 }, "Its callback failed after 8 deliveries."],
+    [{ state: "failed", attempt: 2, reason: "stopped" }, "Its callback was stopped after 2 deliveries."],
   ] as const)("%j", (callback, sentence) => {
     expect(say(buildTask({ state: "succeeded", callback }))).toBe(
       `Succeeded at attempt 1 of 5 with 200. ${sentence}`,

@@ -177,7 +177,14 @@ describe("taskView", () => {
           next_at: null,
         },
       ],
+      reason: null,
     });
+  });
+
+  test("shows why a callback failed", () => {
+    const task = buildTask({ state: "failed", callback: { state: "failed", reason: "stopped" } });
+
+    expect(taskView(task, context).callback?.reason).toBe("stopped");
   });
 });
 

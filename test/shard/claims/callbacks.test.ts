@@ -101,3 +101,91 @@ describe("a callback", () => {
     expect(world.nextHanded()).toMatchObject({ kind: "callback", id: first.id, number: 2 });
   });
 });
+
+describe("a callback that is stopped", () => {
+  test("is not delivered any more, says so, and keeps its queue from being deleted no longer", async () => {
+    const world = new ShardWorld();
+    const first = await ended(world);
+    await world.settle(first, { status: 500 });
+    expect(await world.shard.close()).toBe(false);
+    const answer = await world.operate(first.id, "stop-callback");
+    expect(answer).toMatchObject({
+      ok: true,
+      task: {
+        state: "failed",
+        callback: { state: "failed", reason: "stopped", attempts: [{ status: 500, next_at: null }] },
+        summary: expect.stringContaining("Its callback was stopped after 1 delivery."),
+      },
+    });
+    await world.advance(48 * 3_600_000);
+    expect(world.handed).toEqual([]);
+    expect(await world.shard.close()).toBe(true);
+  });
+
+  test("ends with the delivery that is under way, by its result or its lease", async () => {
+    const world = new ShardWorld();
+    const [settled, arrived, lapsed] = [await ended(world), await ended(world), await ended(world)];
+    for (const { id } of [settled, arrived, lapsed])
+      expect(await world.operate(id, "stop-callback")).toMatchObject({
+        ok: true,
+        task: { callback: { state: "running", reason: "stopped" } },
+      });
+    await world.settle(settled, { status: 500 });
+    await world.settle(arrived, { status: 200 });
+    await world.advance(60_000);
+    const callbackOf = async ({ id }: { id: string }) => (await world.view(id)).callback;
+    expect(await callbackOf(settled)).toMatchObject({ state: "failed", reason: "stopped" });
+    expect(await callbackOf(arrived)).toMatchObject({ state: "delivered", reason: null });
+    expect(await callbackOf(lapsed)).toMatchObject({ state: "failed", reason: "stopped" });
+    expect(world.handed).toEqual([]);
+  });
+
+  test("stays so over a restart while its delivery is under way", async () => {
+    const world = new ShardWorld();
+    const first = await ended(world);
+    await world.operate(first.id, "stop-callback");
+    world.restart();
+    await world.settle(first, { status: 500 });
+    expect((await world.view(first.id)).callback).toMatchObject({ state: "failed", reason: "stopped" });
+  });
+
+  test("takes those of earlier rounds with it, waiting or under way", async () => {
+    const world = new ShardWorld();
+    const first = await ended(world);
+    await world.settle(first, { status: 500 });
+    await world.operate(first.id, "retry");
+    const second = world.nextHanded();
+    const { callback } = await world.settle(second, { status: 400 });
+    await world.operate(first.id, "retry");
+    expect(world.rows("SELECT id FROM tasks WHERE instr(id, '~') > 0")).toHaveLength(2);
+    expect(await world.operate(first.id, "stop-callback")).toMatchObject({
+      ok: true,
+      task: { callback: null },
+    });
+    if (callback === null) expect.fail("no delivery of the second round");
+    await world.settle(callback, { status: 500 });
+    expect(world.rows("SELECT id FROM tasks WHERE instr(id, '~') > 0")).toEqual([]);
+    expect(await world.shard.stats()).toMatchObject({ callbacksWaiting: 0 });
+  });
+
+  test("is stopped by a repeat as well, and there has to be one", async () => {
+    const world = new ShardWorld();
+    const [stopped, delivered] = [await ended(world), await ended(world)];
+    await world.settle(stopped, { status: 500 });
+    await world.settle(delivered, { status: 200 });
+    const { grant } = await world.submit(world.task());
+    for (let i = 0; i < 2; i++)
+      expect(await world.operate(stopped.id, "stop-callback")).toMatchObject({ ok: true });
+    expect(await world.operate(delivered.id, "stop-callback")).toEqual({
+      ok: false,
+      code: "invalid_state",
+      detail: `stopping a callback needs one that is pending, running or retrying; that of ${delivered.id} is delivered`,
+    });
+    const running = grant?.id ?? "";
+    expect(await world.operate(running, "stop-callback")).toEqual({
+      ok: false,
+      code: "invalid_state",
+      detail: `stopping a callback needs one that is pending, running or retrying; ${running}, which is running, has none now`,
+    });
+  });
+});

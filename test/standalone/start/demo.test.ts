@@ -187,7 +187,7 @@ function buildTask(overrides: Partial<TaskView> = {}): TaskView {
     attempts: attemptsAt(0, 400, 800),
     attempts_omitted: 0,
     response: null,
-    callback: { url: "http://127.0.0.1:8787/sandbox/inbox", state: "delivered", attempts: [] },
+    callback: { url: "http://127.0.0.1:8787/sandbox/inbox", state: "delivered", attempts: [], reason: null },
     created_at: new Date(0).toISOString(),
     finalized_at: new Date(801).toISOString(),
     ...overrides,

@@ -7,6 +7,7 @@ import type {
   CallResult,
   Grant,
   NewTask,
+  OperateAction,
   QueueConfig,
   SettleAnswer,
   SettleMessage,
@@ -196,7 +197,7 @@ export class ShardWorld {
     return result.task;
   }
 
-  async operate(id: string, action: "cancel" | "retry" | "resume", force = false) {
+  async operate(id: string, action: OperateAction, force = false) {
     const result = await this.shard.operate(id, action, force);
     await this.settled();
     return result;

@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     coverage: {
       provider: "istanbul",
-      include: ["src/core/**", "src/schema/**"],
+      include: ["src/core/**", "src/schema/**", "src/protocol/**", "src/platform/migrate.ts"],
       thresholds: { lines: 100, branches: 100, functions: 100, statements: 100 },
     },
     projects: [

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { Grant } from "../src/protocol/messages.ts";
+import type { Grant } from "../src/protocol/grant.ts";
 import { copyTask } from "../test/support/shard/copy-task.ts";
 import { settleMessage } from "../test/support/shard/shard-messages.ts";
 import { ShardWorld } from "../test/support/shard/shard-world.ts";

@@ -1,5 +1,6 @@
 import type { Env } from "./platform/env.ts";
-import type { RunnerPort, SubmitMessage, SubmitResult } from "./protocol/messages.ts";
+import type { RunnerPort } from "./protocol/grant.ts";
+import type { SubmitMessage, SubmitResult } from "./protocol/shard-api.ts";
 import { LocalRunner } from "./runner/local-runner.ts";
 import { runPorts } from "./runner/run-ports.ts";
 import { QueueShard } from "./shard/queue-shard.ts";

@@ -2,7 +2,7 @@ import type { Breaker, BreakerAudit } from "../core/breaker/breaker.ts";
 import type { BreakerCounts } from "../core/breaker/counts.ts";
 import type { Hold } from "../core/policy/hold.ts";
 import type { SqlPort, SqlRow, SqlValue } from "../platform/sql-port.ts";
-import { TRUSTED_PART } from "../protocol/messages.ts";
+import { TRUSTED_PART } from "../protocol/breaker-api.ts";
 import { MAX_BREAKER_AUDIT } from "../schema/breaker.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
 

@@ -1,7 +1,7 @@
 import type { Breaker, BreakerAudit } from "../core/breaker/breaker.ts";
 import { countedFrom } from "../core/breaker/breaker.ts";
 import { type BreakerCounts, windowSum } from "../core/breaker/counts.ts";
-import type { BreakerSync, ToldBreaker } from "../protocol/messages.ts";
+import type { BreakerSync, ToldBreaker } from "../protocol/breaker-api.ts";
 
 /** What a breaker's view is made of. */
 export interface ViewParts {

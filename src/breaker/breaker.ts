@@ -6,7 +6,7 @@ import migration0004 from "../../migrations/breaker/0004_parts.sql";
 import { clock } from "../platform/clock.ts";
 import type { Env } from "../platform/env.ts";
 import { migrate } from "../platform/migrate.ts";
-import type { BreakerNews, BreakerPort, BreakerSync, ToldBreaker } from "../protocol/messages.ts";
+import type { BreakerNews, BreakerPort, BreakerSync, ToldBreaker } from "../protocol/breaker-api.ts";
 import { DAY_MS } from "../schema/limits.ts";
 import { isOwn, keyOfBreaker } from "./breaker-key.ts";
 import { SharedBreaker } from "./shared-breaker.ts";

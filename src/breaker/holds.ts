@@ -1,5 +1,5 @@
 import { cutHold, type Hold, NO_HOLD } from "../core/policy/hold.ts";
-import type { BreakerSync, HoldNews, KnownHold } from "../protocol/messages.ts";
+import type { BreakerSync, HoldNews, KnownHold } from "../protocol/breaker-api.ts";
 import { MAX_INTERVAL_MS } from "../schema/limits.ts";
 
 /** More queues than this are not held at once: those whose hold ends first go, and their shards hold alone. */

@@ -1,4 +1,4 @@
-import type { ToldBreaker, ToldPart } from "../protocol/messages.ts";
+import type { ToldBreaker, ToldPart } from "../protocol/breaker-api.ts";
 import { type BreakerAuditView, type BreakerState, MAX_BREAKER_AUDIT } from "../schema/breaker.ts";
 
 /** A part of a breaker, by itself. */

@@ -1,6 +1,6 @@
 import { chooseShard } from "../core/breaker/choose-probe.ts";
 import { breakerPolicy, DEFAULT_BREAKER_POLICY } from "../core/breaker/policy.ts";
-import type { BreakerSync } from "../protocol/messages.ts";
+import type { BreakerSync } from "../protocol/breaker-api.ts";
 import type { BreakerRows, Parked, ShardRow } from "./breaker-rows.ts";
 
 /** A shard that could not be told of so many changes in a row is told no more, until it says something itself. */

@@ -1,6 +1,11 @@
 import { newBreaker } from "../core/breaker/breaker.ts";
 import { breakerPolicy, isTrusted } from "../core/breaker/policy.ts";
-import { type BreakerNews, type BreakerSync, type ToldBreaker, TRUSTED_PART } from "../protocol/messages.ts";
+import {
+  type BreakerNews,
+  type BreakerSync,
+  type ToldBreaker,
+  TRUSTED_PART,
+} from "../protocol/breaker-api.ts";
 import { knownParts } from "./breaker-rows.ts";
 import { mergeViews } from "./merge-views.ts";
 import { TargetBreaker, type TargetBreakerPorts } from "./target-breaker.ts";

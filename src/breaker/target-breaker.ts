@@ -21,7 +21,7 @@ import type {
   BreakerSync,
   KnownHold,
   ToldBreaker,
-} from "../protocol/messages.ts";
+} from "../protocol/breaker-api.ts";
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../schema/limits.ts";
 import { BreakerRows } from "./breaker-rows.ts";
 import { breakerView } from "./breaker-view.ts";

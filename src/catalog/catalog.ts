@@ -15,7 +15,8 @@ import type {
   QueueAnswer,
   RotateAnswer,
 } from "../protocol/catalog-api.ts";
-import type { QueueConfig, Refusal } from "../protocol/messages.ts";
+import type { QueueConfig } from "../protocol/queue-config.ts";
+import type { Refusal } from "../protocol/refusal.ts";
 import type { KeyRequest } from "../schema/key.ts";
 import type { ErrorCode } from "../schema/problem.ts";
 import { DEFAULT_SHARDS, QueueSettings, ROTATION_MS } from "../schema/queue.ts";

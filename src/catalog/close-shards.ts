@@ -1,6 +1,7 @@
 import { callObject } from "../platform/call-object.ts";
-import type { QueueConfig, ShardApi } from "../protocol/messages.ts";
 import { shardName } from "../protocol/names.ts";
+import type { QueueConfig } from "../protocol/queue-config.ts";
+import type { ShardApi } from "../protocol/shard-api.ts";
 
 /** Gives a new stub of a shard by its name. */
 export type ShardByName = (name: string) => ShardApi;

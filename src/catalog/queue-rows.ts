@@ -1,5 +1,5 @@
 import type { SqlPort, SqlRow } from "../platform/sql-port.ts";
-import type { QueueConfig } from "../protocol/messages.ts";
+import type { QueueConfig } from "../protocol/queue-config.ts";
 import { QueueSettings } from "../schema/queue.ts";
 
 /** What a queue needs to exist, but for its ref. */

@@ -1,6 +1,6 @@
 import { headerField, isSealed, keyPlan, MAX_DATA_KEYS, SECRET_FIELD } from "../core/call/sealed.ts";
 import { isSecretHeader } from "../core/call/secret-headers.ts";
-import type { QueueConfig } from "../protocol/messages.ts";
+import type { QueueConfig } from "../protocol/queue-config.ts";
 import type { DataKey, Keyring } from "../sealing/keyring.ts";
 import { seal } from "../sealing/seal.ts";
 

@@ -2,8 +2,9 @@ import { AppError } from "../api/http/app-error.ts";
 import { base64ToBytes } from "../callback/base64.ts";
 import { BODY_FIELD, headerField } from "../core/call/sealed.ts";
 import { isSecretHeader } from "../core/call/secret-headers.ts";
+import type { NewTask } from "../core/task/new-task.ts";
 import type { TaskCall } from "../core/task/task.ts";
-import type { NewTask, QueueConfig } from "../protocol/messages.ts";
+import type { QueueConfig } from "../protocol/queue-config.ts";
 import { type DataKey, type Keyring, toBytes, UnsealError } from "../sealing/keyring.ts";
 import { keyedHash, seal, sealBytes } from "../sealing/seal.ts";
 

@@ -1,6 +1,9 @@
 import { type AddressRules, type ListenPlace, parseAddressRules } from "../core/address/target-url.ts";
 import { DEFAULT_EVIDENCE_FLOOR_MS } from "../core/breaker/policy.ts";
-import type { BreakerPort, CatalogPort, RunnerPort, ShardApi } from "../protocol/messages.ts";
+import type { BreakerPort } from "../protocol/breaker-api.ts";
+import type { CatalogPort } from "../protocol/catalog-api.ts";
+import type { RunnerPort } from "../protocol/grant.ts";
+import type { ShardApi } from "../protocol/shard-api.ts";
 import { parseDuration } from "../schema/duration.ts";
 
 /**

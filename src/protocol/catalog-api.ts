@@ -1,7 +1,8 @@
 import type { KeyRequest, Scope } from "../schema/key.ts";
 import type { ProblemIssue } from "../schema/problem.ts";
 import type { QueueSettings } from "../schema/queue.ts";
-import type { CatalogPort, QueueConfig, Refusal } from "./messages.ts";
+import type { QueueConfig } from "./queue-config.ts";
+import type { Refusal } from "./refusal.ts";
 
 /** An API key as the catalog keeps it: never the key itself, only its hash. */
 export interface KeyRecord {
@@ -48,4 +49,10 @@ export interface CatalogApi extends CatalogPort {
   keys(): Promise<KeyRecord[]>;
   revokeKey(id: string): Promise<DoneAnswer>;
   keyById(id: string): Promise<KeyRecord | null>;
+}
+
+/** What shards ask of the catalog. */
+export interface CatalogPort {
+  /** The queue of this reference; null: there is none (any more). */
+  queueByRef(ref: number): Promise<QueueConfig | null>;
 }

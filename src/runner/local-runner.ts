@@ -5,8 +5,8 @@ import type {
   RunnerPort,
   SettleMessage,
   ShardPort,
-  SubmitResult,
-} from "../protocol/messages.ts";
+} from "../protocol/grant.ts";
+import type { SubmitResult } from "../protocol/shard-api.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import { type RunPorts, runChain } from "./run-grant.ts";
 

@@ -1,6 +1,6 @@
 import { signMessage } from "../callback/signature.ts";
+import type { CallRequest, CallResult } from "../core/call/call.ts";
 import { bodyErrorOf } from "../core/call/fault.ts";
-import type { CallRequest, CallResult } from "../protocol/messages.ts";
 import { MAX_RESPONSE_BYTES } from "../schema/limits.ts";
 import type { RedirectMode } from "../schema/task.ts";
 import { codingsOf, isOfCodedBody } from "./content-coding.ts";

@@ -1,5 +1,6 @@
+import type { CallRequest, CallResult, SealedWith } from "../core/call/call.ts";
 import { ANSWER_FIELD, BODY_FIELD, headerField, isSealed, SECRET_FIELD } from "../core/call/sealed.ts";
-import type { CallRequest, CallResult, Grant, SealedWith } from "../protocol/messages.ts";
+import type { Grant } from "../protocol/grant.ts";
 import { type DataKey, type Keyring, keepBounded, UnsealError } from "../sealing/keyring.ts";
 import { seal, unseal, unsealBytes } from "../sealing/seal.ts";
 import { type CallPorts, makeCall, noAnswer } from "./make-call.ts";

@@ -1,5 +1,5 @@
 import { bytesToBase64 } from "../callback/base64.ts";
-import type { CallResult } from "../protocol/messages.ts";
+import type { CallResult } from "../core/call/call.ts";
 import { type Coding, decoded, isOutOfBytes } from "./content-coding.ts";
 
 type Body = Pick<CallResult, "body" | "bodyEncoding" | "truncated">;

@@ -1,4 +1,5 @@
-import type { CallResult, Grant, SettleAnswer, SettleMessage, ShardPort } from "../protocol/messages.ts";
+import type { CallResult } from "../core/call/call.ts";
+import type { Grant, SettleAnswer, SettleMessage, ShardPort } from "../protocol/grant.ts";
 import type { Keyring } from "../sealing/keyring.ts";
 import type { CallPorts } from "./make-call.ts";
 import { callGranted } from "./open-request.ts";

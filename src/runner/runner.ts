@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { clock } from "../platform/clock.ts";
 import type { Env } from "../platform/env.ts";
-import type { Grant, RunAnswer, RunMessage } from "../protocol/messages.ts";
+import type { Grant, RunAnswer, RunMessage } from "../protocol/grant.ts";
 import { MINUTE_MS } from "../schema/limits.ts";
 import { type RunPorts, runChain } from "./run-grant.ts";
 import { runPorts } from "./run-ports.ts";

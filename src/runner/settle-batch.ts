@@ -1,4 +1,4 @@
-import type { SettleAnswer, SettleMessage, ShardPort } from "../protocol/messages.ts";
+import type { SettleAnswer, SettleMessage, ShardPort } from "../protocol/grant.ts";
 
 /** How long a runner with several calls under way gathers the settles of those that have ended. */
 const GATHER_MS = 2;

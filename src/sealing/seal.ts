@@ -1,6 +1,6 @@
 import { bytesToBase64 } from "../callback/base64.ts";
+import type { SealedWith } from "../core/call/call.ts";
 import { parseSealed, parseWrapped, sealedText } from "../core/call/sealed.ts";
-import type { SealedWith } from "../protocol/messages.ts";
 import { type DataKey, decrypt, encrypt, type Keyring, toBytes, UnsealError } from "./keyring.ts";
 
 /** Bytes, sealed with a queue's data key and bound to a field: read as another field it is refused. */

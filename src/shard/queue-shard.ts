@@ -8,24 +8,21 @@ import type { BreakerAudit } from "../core/breaker/breaker.ts";
 import { clock } from "../platform/clock.ts";
 import { type Env, evidenceFloorOf } from "../platform/env.ts";
 import { migrate } from "../platform/migrate.ts";
+import type { BreakerNews, TargetSummary } from "../protocol/breaker-api.ts";
+import type { RunnerPort, SettleAnswer, SettleMessage } from "../protocol/grant.ts";
+import type { QueueConfig } from "../protocol/queue-config.ts";
 import type {
-  BreakerNews,
   ListAnswer,
   ListMessage,
   OperateAction,
-  QueueConfig,
   RekeyAnswer,
   RekeyMessage,
-  RunnerPort,
-  SettleAnswer,
-  SettleMessage,
   ShardApi,
   ShardStats,
   SubmitMessage,
   SubmitResult,
-  TargetSummary,
   TaskAnswer,
-} from "../protocol/messages.ts";
+} from "../protocol/shard-api.ts";
 import { Shard } from "./shard.ts";
 import { sharedPlaces } from "./state/places.ts";
 

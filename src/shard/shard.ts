@@ -3,24 +3,22 @@ import { isTaskRow } from "../core/task/row-id.ts";
 import type { Task } from "../core/task/task.ts";
 import { taskSummary, taskView } from "../core/view/view.ts";
 import { isPlatformError } from "../platform/platform-error.ts";
+import type { BreakerNews, TargetSummary } from "../protocol/breaker-api.ts";
+import type { SettleAnswer, SettleMessage } from "../protocol/grant.ts";
+import type { QueueConfig } from "../protocol/queue-config.ts";
+import type { Refusal } from "../protocol/refusal.ts";
 import type {
-  BreakerNews,
   ListAnswer,
   ListMessage,
   OperateAction,
-  QueueConfig,
-  Refusal,
   RekeyAnswer,
   RekeyMessage,
-  SettleAnswer,
-  SettleMessage,
   ShardApi,
   ShardStats,
   SubmitMessage,
   SubmitResult,
-  TargetSummary,
   TaskAnswer,
-} from "../protocol/messages.ts";
+} from "../protocol/shard-api.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import { ShardAlarm } from "./alarm.ts";
 import { operate } from "./intake/operate.ts";

@@ -1,6 +1,6 @@
 import { deliver } from "../core/task/deliver.ts";
 import type { Task } from "../core/task/task.ts";
-import type { Refusal } from "../protocol/messages.ts";
+import type { Refusal } from "../protocol/refusal.ts";
 import type { ShardContext } from "./state/context.ts";
 import type { Tx } from "./state/group-commit.ts";
 

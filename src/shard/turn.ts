@@ -1,5 +1,5 @@
 import { isPlatformError } from "../platform/platform-error.ts";
-import type { SiblingPort } from "../protocol/messages.ts";
+import type { SiblingPort } from "../protocol/shard-api.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import type { ShardAlarm } from "./alarm.ts";
 import { claimDue, type EachRow } from "./claim/claim.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { holdNews, knownHolds, NO_HOLDS, noteHold, releaseHolds } from "../../src/breaker/holds.ts";
-import type { BreakerSync } from "../../src/protocol/messages.ts";
+import type { BreakerSync } from "../../src/protocol/breaker-api.ts";
 import { MAX_INTERVAL_MS } from "../../src/schema/limits.ts";
 import { buildSync } from "../support/shard/breaker-world.ts";
 

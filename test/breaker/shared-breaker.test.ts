@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Breaker } from "../../src/core/breaker/breaker.ts";
-import type { BreakerSync } from "../../src/protocol/messages.ts";
+import type { BreakerSync } from "../../src/protocol/breaker-api.ts";
 import { BreakerSettings, type BreakerSettingsInput } from "../../src/schema/breaker.ts";
 import { BreakerWorld, buildReport, buildSync, parked } from "../support/shard/breaker-world.ts";
 

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Breaker, ProbeLease } from "../../src/core/breaker/breaker.ts";
-import type { BreakerSync } from "../../src/protocol/messages.ts";
+import type { BreakerSync } from "../../src/protocol/breaker-api.ts";
 import { BreakerSettings, MAX_BREAKER_AUDIT } from "../../src/schema/breaker.ts";
 import {
   BreakerWorld,

@@ -1,5 +1,5 @@
 import type { Breaker } from "../../src/core/breaker/breaker.ts";
-import type { BreakerSync } from "../../src/protocol/messages.ts";
+import type { BreakerSync } from "../../src/protocol/breaker-api.ts";
 import { BREAKER_BURST_MS } from "../../src/schema/breaker.ts";
 
 /** Own failures, at the least, before anything stops the calls of a queue of the simulation: none has stricter settings. */

@@ -1,4 +1,4 @@
-import type { ToldBreaker } from "../../src/protocol/messages.ts";
+import type { ToldBreaker } from "../../src/protocol/breaker-api.ts";
 
 /** A Breaker object counts what began in a window of 60 s; clocks differ by up to 6 s, and its slices are 10 s long. */
 const COUNTED_MS = 80_000;

@@ -1,5 +1,7 @@
 import { ownerId } from "../../src/core/task/row-id.ts";
-import type { Grant, QueueConfig, SettleMessage, SubmitResult } from "../../src/protocol/messages.ts";
+import type { Grant, SettleMessage } from "../../src/protocol/grant.ts";
+import type { QueueConfig } from "../../src/protocol/queue-config.ts";
+import type { SubmitResult } from "../../src/protocol/shard-api.ts";
 import { Beliefs } from "./beliefs.ts";
 import type { BreakerParts } from "./breaker-parts.ts";
 import { CallEnds } from "./call-ends.ts";

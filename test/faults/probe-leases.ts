@@ -1,5 +1,5 @@
 import type { Breaker, ProbeLease } from "../../src/core/breaker/breaker.ts";
-import type { BreakerSync } from "../../src/protocol/messages.ts";
+import type { BreakerSync } from "../../src/protocol/breaker-api.ts";
 import type { Watcher } from "./world/host.ts";
 import type { SimStorage } from "./world/storage.ts";
 

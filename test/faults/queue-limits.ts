@@ -1,5 +1,5 @@
-import type { QueueConfig } from "../../src/protocol/messages.ts";
 import { shareOf } from "../../src/protocol/names.ts";
+import type { QueueConfig } from "../../src/protocol/queue-config.ts";
 import { mostPollsOf, type PollsOfTurn } from "./shard-polls.ts";
 
 /** The window in which calls are held against a queue's rate. */

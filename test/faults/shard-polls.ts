@@ -1,6 +1,6 @@
 import { mostPolls } from "../../src/core/pressure/poll.ts";
-import type { QueueConfig } from "../../src/protocol/messages.ts";
 import { shareOf } from "../../src/protocol/names.ts";
+import type { QueueConfig } from "../../src/protocol/queue-config.ts";
 import type { SimStorage } from "./world/storage.ts";
 
 /** A poll that is under way, as its row says. */

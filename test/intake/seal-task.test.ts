@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { AppError } from "../../src/api/http/app-error.ts";
 import { BODY_FIELD, headerField, isSealed } from "../../src/core/call/sealed.ts";
+import type { NewTask } from "../../src/core/task/new-task.ts";
 import { sealTask } from "../../src/intake/seal-task.ts";
-import type { NewTask } from "../../src/protocol/messages.ts";
 import { Keyring } from "../../src/sealing/keyring.ts";
 import { unseal, unsealBytes } from "../../src/sealing/seal.ts";
 import { buildConfig, buildNewTask, HOOK, type TaskOverrides } from "../support/shard/shard-messages.ts";

@@ -4,7 +4,7 @@ import { parse } from "../../src/api/http/parse.ts";
 import { parseAddressRules } from "../../src/core/address/target-url.ts";
 import { parseTaskId } from "../../src/core/task/task-id.ts";
 import { type SubmitSituation, SubmittedTask, taskFromRequest } from "../../src/intake/task-from-request.ts";
-import type { QueueConfig } from "../../src/protocol/messages.ts";
+import type { QueueConfig } from "../../src/protocol/queue-config.ts";
 import { DAY_MS, MAX_BODY_BYTES } from "../../src/schema/limits.ts";
 import { QueueSettings, type QueueSettingsInput } from "../../src/schema/queue.ts";
 import type { TaskRequestInput } from "../../src/schema/task.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { breakerName, hashText, shardName, shareOf } from "../../src/protocol/names.ts";
+import { hashText } from "../../src/core/text/hash.ts";
+import { breakerName, shardName, shareOf } from "../../src/protocol/names.ts";
 
 const shards = fc.integer({ min: 1, max: 256 });
 

@@ -1,11 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type {
-  Grant,
-  RunMessage,
-  SettleAnswer,
-  SettleMessage,
-  SubmitResult,
-} from "../../src/protocol/messages.ts";
+import type { Grant, RunMessage, SettleAnswer, SettleMessage } from "../../src/protocol/grant.ts";
+import type { SubmitResult } from "../../src/protocol/shard-api.ts";
 import { LocalRunner } from "../../src/runner/local-runner.ts";
 import { buildGrant } from "../support/shard/build-grant.ts";
 

@@ -5,7 +5,7 @@ import { buffer } from "node:stream/consumers";
 import { deflateSync, gzipSync } from "node:zlib";
 import { Webhook } from "standardwebhooks";
 import { afterEach, describe, expect, test } from "vitest";
-import type { CallRequest } from "../../src/protocol/messages.ts";
+import type { CallRequest } from "../../src/core/call/call.ts";
 import { type CallPorts, makeCall } from "../../src/runner/make-call.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

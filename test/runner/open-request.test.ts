@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import type { CallRequest } from "../../src/core/call/call.ts";
 import { ANSWER_FIELD, BODY_FIELD, headerField, SECRET_FIELD } from "../../src/core/call/sealed.ts";
 import { withKeys } from "../../src/core/task/call-request.ts";
-import type { CallRequest, Grant } from "../../src/protocol/messages.ts";
+import type { Grant } from "../../src/protocol/grant.ts";
 import { callGranted } from "../../src/runner/open-request.ts";
 import { Keyring } from "../../src/sealing/keyring.ts";
 import { seal, sealBytes, unseal } from "../../src/sealing/seal.ts";

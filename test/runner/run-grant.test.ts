@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Grant, SettleAnswer, SettleMessage } from "../../src/protocol/messages.ts";
+import type { Grant, SettleAnswer, SettleMessage } from "../../src/protocol/grant.ts";
 import { type RunPorts, runChain, runGrant, settleUntilAnswered } from "../../src/runner/run-grant.ts";
 import { buildGrant as buildAnyGrant, type GrantOverrides } from "../support/shard/build-grant.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { SettleAnswer, SettleMessage } from "../../src/protocol/messages.ts";
+import type { SettleAnswer, SettleMessage } from "../../src/protocol/grant.ts";
 import { SettleBatch } from "../../src/runner/settle-batch.ts";
 import { answer } from "../support/shard/shard-messages.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { SealedWith } from "../../src/core/call/call.ts";
 import { headerField, parseSealed, parseWrapped, sealedText } from "../../src/core/call/sealed.ts";
-import type { SealedWith } from "../../src/protocol/messages.ts";
 import { keyringOf } from "../../src/sealing/env-keyring.ts";
 import { Keyring, UnsealError } from "../../src/sealing/keyring.ts";
 import { keyedHash, seal, unseal } from "../../src/sealing/seal.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Grant, SettleMessage } from "../../src/protocol/messages.ts";
+import type { Grant, SettleMessage } from "../../src/protocol/grant.ts";
 import { HOOK, settleMessage } from "../support/shard/shard-messages.ts";
 import { ShardWorld } from "../support/shard/shard-world.ts";
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { NewTask, SubmitMessage } from "../../src/protocol/messages.ts";
+import type { NewTask } from "../../src/core/task/new-task.ts";
+import type { SubmitMessage } from "../../src/protocol/shard-api.ts";
 import { ShardWorld } from "../support/shard/shard-world.ts";
 
 const KEYED = { idempotencyKey: "order-991", requestHash: "hash-1" };

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../src/api/app.ts";
 import type { ShownBreaker } from "../../src/api/breakers/breaker-query.ts";
 import type { Env } from "../../src/platform/env.ts";
-import type { BreakerSync, TargetSummary } from "../../src/protocol/messages.ts";
+import type { BreakerSync, TargetSummary } from "../../src/protocol/breaker-api.ts";
 import { breakerName } from "../../src/protocol/names.ts";
 import { BreakerSettings } from "../../src/schema/breaker.ts";
 import type { Scope } from "../../src/schema/key.ts";

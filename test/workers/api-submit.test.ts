@@ -3,7 +3,7 @@ import { env as rawEnv } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../src/api/app.ts";
 import type { Env } from "../../src/platform/env.ts";
-import type { SubmitMessage } from "../../src/protocol/messages.ts";
+import type { SubmitMessage } from "../../src/protocol/shard-api.ts";
 import type { Problem } from "../../src/schema/problem.ts";
 import type { TaskAccepted } from "../../src/schema/task.ts";
 import { makeRequest, stubTargets } from "../support/workers/api.ts";

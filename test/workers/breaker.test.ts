@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Breaker as BreakerObject } from "../../src/breaker/breaker.ts";
 import { type Breaker, newBreaker, type ProbeLease } from "../../src/core/breaker/breaker.ts";
 import type { Env } from "../../src/platform/env.ts";
-import type { BreakerPort, BreakerSync } from "../../src/protocol/messages.ts";
+import type { BreakerPort, BreakerSync } from "../../src/protocol/breaker-api.ts";
 import { breakerName } from "../../src/protocol/names.ts";
 import { BreakerSettings } from "../../src/schema/breaker.ts";
 import { QueueShard } from "../../src/shard/queue-shard.ts";

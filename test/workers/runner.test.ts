@@ -1,8 +1,9 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import type { CallRequest } from "../../src/core/call/call.ts";
 import type { Env } from "../../src/platform/env.ts";
-import type { CallRequest, Grant, SettleAnswer, SettleMessage } from "../../src/protocol/messages.ts";
+import type { Grant, SettleAnswer, SettleMessage } from "../../src/protocol/grant.ts";
 import { type CallPorts, makeCall } from "../../src/runner/make-call.ts";
 import { ROOM, Runner } from "../../src/runner/runner.ts";
 

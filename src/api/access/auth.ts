@@ -2,7 +2,7 @@ import type { MiddlewareHandler } from "hono";
 import { apiKeyId } from "../../core/text/api-key.ts";
 import { sha256Hex } from "../../platform/digest.ts";
 import type { Env } from "../../platform/env.ts";
-import type { QueueConfig } from "../../protocol/messages.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { Scope } from "../../schema/key.ts";
 import { AppError } from "../http/app-error.ts";
 import type { AppContext, AppEnv, Caller } from "./app-env.ts";

@@ -1,7 +1,7 @@
 import { clock } from "../../platform/clock.ts";
 import type { Env } from "../../platform/env.ts";
 import type { KeyRecord } from "../../protocol/catalog-api.ts";
-import type { QueueConfig } from "../../protocol/messages.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import { callCatalog } from "./app-env.ts";
 import { KeyCache } from "./key-cache.ts";
 import { type CacheTimes, StaleCache } from "./stale-cache.ts";

@@ -1,5 +1,5 @@
-import type { QueueConfig } from "../../protocol/messages.ts";
 import { shardName } from "../../protocol/names.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 
 /** Shards that one request asks. */
 export const MOST_SHARDS = 256;

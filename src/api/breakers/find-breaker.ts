@@ -1,7 +1,7 @@
 import { checkTargetUrl } from "../../core/address/target-url.ts";
 import { breakerPolicy } from "../../core/breaker/policy.ts";
-import type { QueueConfig } from "../../protocol/messages.ts";
 import { breakerName } from "../../protocol/names.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import { show } from "../../schema/duration.ts";
 import { MAX_BREAKER_KEY_LENGTH } from "../../schema/limits.ts";
 import { TaskRequest } from "../../schema/task.ts";

@@ -1,4 +1,4 @@
-import type { QueueConfig } from "../../protocol/messages.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { BreakerState } from "../../schema/breaker.ts";
 import { type AppContext, callBreaker, callShard } from "../access/app-env.ts";
 import { mayUse } from "../access/auth.ts";

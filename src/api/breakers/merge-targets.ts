@@ -1,4 +1,4 @@
-import type { TargetSummary } from "../../protocol/messages.ts";
+import type { TargetSummary } from "../../protocol/breaker-api.ts";
 import type { BreakerState } from "../../schema/breaker.ts";
 import type { QueueHold } from "./queue-hold.ts";
 

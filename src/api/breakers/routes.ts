@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import type { BreakerPort } from "../../protocol/messages.ts";
+import type { BreakerPort } from "../../protocol/breaker-api.ts";
 import { BreakerOperation } from "../../schema/breaker.ts";
 import { MAX_SETTINGS_BYTES } from "../../schema/limits.ts";
 import { type AppContext, type AppEnv, callBreaker, callShard } from "../access/app-env.ts";

@@ -1,4 +1,4 @@
-import { type ToldBreaker, TRUSTED_PART } from "../../protocol/messages.ts";
+import { type ToldBreaker, TRUSTED_PART } from "../../protocol/breaker-api.ts";
 import type { HoldView } from "../../schema/breaker.ts";
 import type { AppContext } from "../access/app-env.ts";
 import { mayUse } from "../access/auth.ts";

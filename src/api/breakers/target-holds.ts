@@ -1,7 +1,8 @@
 import { mostHoldMs } from "../../core/policy/hold.ts";
 import { clock } from "../../platform/clock.ts";
-import type { KnownHold, QueueConfig } from "../../protocol/messages.ts";
+import type { KnownHold } from "../../protocol/breaker-api.ts";
 import { breakerName } from "../../protocol/names.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { HoldView } from "../../schema/breaker.ts";
 import { type AppContext, callShard } from "../access/app-env.ts";
 import { mayUse } from "../access/auth.ts";

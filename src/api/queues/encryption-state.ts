@@ -1,5 +1,5 @@
 import type { Env } from "../../platform/env.ts";
-import type { QueueConfig } from "../../protocol/messages.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import { keyringOf } from "../../sealing/env-keyring.ts";
 import { UnsealError } from "../../sealing/keyring.ts";
 import { AppError } from "../http/app-error.ts";

@@ -1,5 +1,6 @@
 import { redactHeaders } from "../../core/call/secret-headers.ts";
-import type { QueueConfig, ShardStats } from "../../protocol/messages.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
+import type { ShardStats } from "../../protocol/shard-api.ts";
 import type { QueueView, TaskCounts } from "../../schema/queue.ts";
 import { TASK_STATES } from "../../schema/task.ts";
 

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import type { Rate } from "../../core/pressure/rate.ts";
 import { clock } from "../../platform/clock.ts";
-import type { QueueConfig } from "../../protocol/messages.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import { DEFAULT_QUEUE } from "../../schema/task.ts";
 import { rulesOf } from "../access/address-rules.ts";
 import { type AppEnv, callCatalog } from "../access/app-env.ts";

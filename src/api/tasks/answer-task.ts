@@ -1,7 +1,7 @@
 import { ANSWER_FIELD } from "../../core/call/sealed.ts";
 import { parseTaskId } from "../../core/task/task-id.ts";
 import type { Env } from "../../platform/env.ts";
-import type { TaskAnswer } from "../../protocol/messages.ts";
+import type { TaskAnswer } from "../../protocol/shard-api.ts";
 import type { TaskView } from "../../schema/task.ts";
 import { keyringOf } from "../../sealing/env-keyring.ts";
 import { UnsealError } from "../../sealing/keyring.ts";

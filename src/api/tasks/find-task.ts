@@ -1,6 +1,7 @@
 import { parseTaskId } from "../../core/task/task-id.ts";
-import type { QueueConfig, Refusal } from "../../protocol/messages.ts";
 import { shardName } from "../../protocol/names.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
+import type { Refusal } from "../../protocol/refusal.ts";
 import { QUEUE_NAME } from "../../schema/task.ts";
 import type { AppContext } from "../access/app-env.ts";
 import { mayUse } from "../access/auth.ts";

@@ -1,4 +1,4 @@
-import type { QueueConfig } from "../../protocol/messages.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { TaskList, TaskQuery } from "../../schema/task.ts";
 import { type AppContext, readShard } from "../access/app-env.ts";
 import { mayUse } from "../access/auth.ts";

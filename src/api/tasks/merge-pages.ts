@@ -1,4 +1,4 @@
-import type { ListAnswer } from "../../protocol/messages.ts";
+import type { ListAnswer } from "../../protocol/shard-api.ts";
 import type { TaskSummary } from "../../schema/task.ts";
 
 /** One page over all shards; `nextBefore`: the next page goes on below this id, null: there is no more. */

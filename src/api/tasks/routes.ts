@@ -1,12 +1,13 @@
 import { Hono } from "hono";
 import type { TaskSource } from "../../core/json/task-source.ts";
 import { slotOrder } from "../../core/pressure/ageing.ts";
+import type { NewTask } from "../../core/task/new-task.ts";
 import { isTraceparent } from "../../intake/check-headers.ts";
 import { sealTask } from "../../intake/seal-task.ts";
 import { type Submission, submit } from "../../intake/submit.ts";
 import { type SubmitSituation, SubmittedTask, taskFromRequest } from "../../intake/task-from-request.ts";
 import { clock } from "../../platform/clock.ts";
-import type { NewTask, OperateAction, SubmitResult } from "../../protocol/messages.ts";
+import type { OperateAction, SubmitResult } from "../../protocol/shard-api.ts";
 import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../../schema/limits.ts";
 import type { Problem } from "../../schema/problem.ts";
 import { BatchRequest, type TaskAccepted, TaskQuery } from "../../schema/task.ts";

@@ -1,9 +1,9 @@
-import type { CallResult } from "../../protocol/messages.ts";
 import { MAX_RESPONSE_BYTES } from "../../schema/limits.ts";
 import type { BodyError, ErrorType, FaultClass } from "../../schema/task.ts";
 import { parseExactJson } from "../expression/exact-json.ts";
 import type { Value } from "../expression/value.ts";
 import { cleanText } from "../text/clean-text.ts";
+import type { CallResult } from "./call.ts";
 import { faultOfAnswer, faultOfException } from "./fault.ts";
 import { isPutOff, retryAfterMs, saysNoRetry } from "./retry-after.ts";
 

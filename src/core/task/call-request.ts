@@ -1,6 +1,6 @@
-import type { CallRequest, QueueConfig, SealedWith } from "../../protocol/messages.ts";
-import { hashText } from "../../protocol/names.ts";
+import type { CallRequest, SealedWith } from "../call/call.ts";
 import { isSealed } from "../call/sealed.ts";
+import { hashText } from "../text/hash.ts";
 import type { Task, TaskCall } from "./task.ts";
 
 const USER_AGENT = "Redrive (+https://github.com/redrive/redrive)";
@@ -62,7 +62,7 @@ export function callbackRequest(delivery: {
  */
 export function withKeys(
   request: CallRequest,
-  { name, dataKeys = [] }: QueueConfig,
+  { name, dataKeys = [] }: { name: string; dataKeys?: string[] },
   more: Omit<SealedWith, "queue" | "keys"> | null = null,
 ): CallRequest {
   const { headers, sign } = request;

@@ -1,5 +1,4 @@
-import type { NewTask } from "../../protocol/messages.ts";
-import type { Task } from "./task.ts";
+import type { Task, TaskCall } from "./task.ts";
 import { parseTaskId } from "./task-id.ts";
 
 /** The row of a task just accepted: pending, waiting in its target's lane from its first due time on. */
@@ -31,4 +30,23 @@ export function taskFrom(request: NewTask, maxAgeMs: number, now: number): Task 
     response: null,
     callback: null,
   };
+}
+
+/** A task on its way into a shard. The API made its id. */
+export interface NewTask {
+  id: string;
+  target: string;
+  priority: number;
+  /** Due this long after the shard accepts it; ignored where runAt is set. */
+  delayMs: number;
+  runAt: number | null;
+  call: TaskCall;
+  /** Scope: the queue. Null: none. */
+  idempotencyKey: string | null;
+  /** Hash of the parsed request without its key, to tell a repeat from a conflict. */
+  requestHash: string | null;
+  /** The hash that the same request has where its secrets are not encrypted: a row may be from before. */
+  plainHash?: string;
+  /** The caller offers to make the first attempt itself (edge-first). */
+  edge: boolean;
 }

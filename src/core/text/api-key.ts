@@ -1,4 +1,4 @@
-import { hashText } from "../../protocol/names.ts";
+import { hashText } from "./hash.ts";
 
 /** Lower-case base 32 without i, l, o, u: 32 characters, so that 5 bits of a random byte choose one evenly. */
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";

@@ -4,7 +4,7 @@ import { HELD_LANE, isCallbackLane, targetOfLane } from "../../core/task/lane.ts
 import { isFinal, type Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
 import type { SqlRow } from "../../platform/sql-port.ts";
-import type { Grant } from "../../protocol/messages.ts";
+import type { Grant } from "../../protocol/grant.ts";
 import { type Admission, admitAttempt, admitDelivery } from "../lease/grants.ts";
 import { claimBreakerProbes } from "../probe/breaker-probe.ts";
 import type { ShardContext } from "../state/context.ts";

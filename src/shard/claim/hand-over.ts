@@ -1,4 +1,4 @@
-import type { Grant, RunnerPort } from "../../protocol/messages.ts";
+import type { Grant, RunnerPort } from "../../protocol/grant.ts";
 import { MINUTE_MS } from "../../schema/limits.ts";
 import { letGo } from "../lease/grants.ts";
 import type { ShardContext } from "../state/context.ts";

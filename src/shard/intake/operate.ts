@@ -1,7 +1,8 @@
 import { isTaskRow } from "../../core/task/row-id.ts";
 import type { Task } from "../../core/task/task.ts";
 import { type TaskEvent, transition } from "../../core/task/transition.ts";
-import type { OperateAction, Refusal } from "../../protocol/messages.ts";
+import type { Refusal } from "../../protocol/refusal.ts";
+import type { OperateAction } from "../../protocol/shard-api.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { Tx } from "../state/group-commit.ts";
 import { stopCallbacks } from "../stop-callbacks.ts";

@@ -1,7 +1,8 @@
 import { rekeyed } from "../../core/task/rekey.ts";
 import { isTaskRow } from "../../core/task/row-id.ts";
 import type { Task } from "../../core/task/task.ts";
-import type { Refusal, RekeyAnswer, RekeyMessage } from "../../protocol/messages.ts";
+import type { Refusal } from "../../protocol/refusal.ts";
+import type { RekeyAnswer, RekeyMessage } from "../../protocol/shard-api.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { Tx } from "../state/group-commit.ts";
 import { listPage } from "../storage/list-page.ts";

@@ -1,11 +1,12 @@
 import { slotOrder } from "../../core/pressure/ageing.ts";
 import { weightOf } from "../../core/pressure/weight.ts";
 import { boundCallback } from "../../core/task/callback-settings.ts";
-import { taskFrom } from "../../core/task/new-task.ts";
+import { type NewTask, taskFrom } from "../../core/task/new-task.ts";
 import type { Task } from "../../core/task/task.ts";
 import { isFinal } from "../../core/task/task.ts";
 import { waitingOn } from "../../core/view/waiting.ts";
-import type { NewTask, Refusal, SubmitResult } from "../../protocol/messages.ts";
+import type { Refusal } from "../../protocol/refusal.ts";
+import type { SubmitResult } from "../../protocol/shard-api.ts";
 import type { TaskAccepted } from "../../schema/task.ts";
 import { admitAttempt, grantOf, leaseLeft, letGo } from "../lease/grants.ts";
 import type { ShardContext } from "../state/context.ts";

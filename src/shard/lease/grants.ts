@@ -1,4 +1,5 @@
 import { callbackBody, messageId, sealedPart } from "../../callback/payload.ts";
+import type { CallRequest } from "../../core/call/call.ts";
 import { weightOf } from "../../core/pressure/weight.ts";
 import { attemptRequest, callbackRequest, probeRequest, withKeys } from "../../core/task/call-request.ts";
 import { callbackHeaders, DEFAULT_CALLBACK_TIMEOUT_MS } from "../../core/task/callback-settings.ts";
@@ -6,7 +7,7 @@ import { deliver } from "../../core/task/deliver.ts";
 import { isEventId, ownerId } from "../../core/task/row-id.ts";
 import { attemptsInRound, type Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
-import type { CallRequest, Grant } from "../../protocol/messages.ts";
+import type { Grant } from "../../protocol/grant.ts";
 import { LEASE_MARGIN_MS, type ShardContext } from "../state/context.ts";
 import { type Flight, keepTask } from "../state/flights.ts";
 

@@ -1,8 +1,8 @@
 import { effectOf } from "../../core/breaker/call-effect.ts";
+import type { CallResult } from "../../core/call/call.ts";
 import { classify } from "../../core/call/classify.ts";
 import { resolvePolicy } from "../../core/policy/policy.ts";
 import { targetOfLane } from "../../core/task/lane.ts";
-import type { CallResult } from "../../protocol/messages.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { Tx } from "../state/group-commit.ts";
 import type { Poll } from "../storage/poll-rows.ts";

@@ -1,7 +1,7 @@
 import { isRipe, pollWaitMs, streaksAfter, withoutRipe } from "../../core/pressure/poll.ts";
 import type { Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
-import type { Grant, SettleAnswer, SettleMessage } from "../../protocol/messages.ts";
+import type { Grant, SettleAnswer, SettleMessage } from "../../protocol/grant.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { Tx } from "../state/group-commit.ts";
 import { type Poll, probeOf } from "../storage/poll-rows.ts";

@@ -1,5 +1,5 @@
 import { targetOfUrl } from "../../core/address/scope.ts";
-import type { SettleAnswer, SettleMessage } from "../../protocol/messages.ts";
+import type { SettleAnswer, SettleMessage } from "../../protocol/grant.ts";
 import type { Readiness } from "../../schema/breaker.ts";
 import type { Claimed, EachRow } from "../claim/claim.ts";
 import { probeAdmission } from "../lease/grants.ts";

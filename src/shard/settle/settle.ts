@@ -1,3 +1,4 @@
+import type { CallResult } from "../../core/call/call.ts";
 import { classify, interrupted, type Outcome } from "../../core/call/classify.ts";
 import { redactHeaders } from "../../core/call/secret-headers.ts";
 import { type Decision, decide, decideCallback } from "../../core/policy/decide.ts";
@@ -8,7 +9,7 @@ import { targetOfLane } from "../../core/task/lane.ts";
 import { isTaskRow } from "../../core/task/row-id.ts";
 import { attemptsInRound, type KeptResponse, type Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
-import type { CallResult, Grant, SettleAnswer, SettleMessage } from "../../protocol/messages.ts";
+import type { Grant, SettleAnswer, SettleMessage } from "../../protocol/grant.ts";
 import { admitDelivery, deliveryTimeout, grantOf, leaseLeft, letGo } from "../lease/grants.ts";
 import { watchProbe } from "../probe/polls.ts";
 import type { ShardContext } from "../state/context.ts";

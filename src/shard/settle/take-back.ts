@@ -2,7 +2,7 @@ import { deliver } from "../../core/task/deliver.ts";
 import { targetOfLane } from "../../core/task/lane.ts";
 import type { Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
-import type { Grant } from "../../protocol/messages.ts";
+import type { Grant } from "../../protocol/grant.ts";
 import { takeBackPoll } from "../probe/polls.ts";
 import { endReadiness, readinessTarget } from "../probe/readiness.ts";
 import type { ShardContext } from "../state/context.ts";

@@ -5,8 +5,9 @@ import { deliveryLane, HELD_LANE, isCallbackLane, targetOfLane } from "../../cor
 import type { Task } from "../../core/task/task.ts";
 import type { TransitionContext } from "../../core/task/transition.ts";
 import type { SqlPort } from "../../platform/sql-port.ts";
-import type { Grant, QueueConfig } from "../../protocol/messages.ts";
+import type { Grant } from "../../protocol/grant.ts";
 import { shareOf } from "../../protocol/names.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { TaskState } from "../../schema/task.ts";
 import { LaneRows } from "../storage/lane-rows.ts";
 import { PollRows } from "../storage/poll-rows.ts";

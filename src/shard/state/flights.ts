@@ -1,6 +1,6 @@
 import type { Task } from "../../core/task/task.ts";
 import type { SqlPort } from "../../platform/sql-port.ts";
-import type { Grant } from "../../protocol/messages.ts";
+import type { Grant } from "../../protocol/grant.ts";
 import { isApart } from "../storage/row-codec.ts";
 
 /** A lease in flight. */

@@ -1,5 +1,8 @@
 import type { SqlPort } from "../../platform/sql-port.ts";
-import type { BreakerPort, CatalogPort, RunnerPort, SiblingPort } from "../../protocol/messages.ts";
+import type { BreakerPort } from "../../protocol/breaker-api.ts";
+import type { CatalogPort } from "../../protocol/catalog-api.ts";
+import type { RunnerPort } from "../../protocol/grant.ts";
+import type { SiblingPort } from "../../protocol/shard-api.ts";
 import type { Places } from "./places.ts";
 
 /** What a shard needs of the world: its object's storage, its alarm, the runners, the catalog. */

@@ -1,5 +1,5 @@
 import { originOfScoped, scopedTarget, targetOfUrl } from "../../core/address/scope.ts";
-import type { NewTask } from "../../protocol/messages.ts";
+import type { NewTask } from "../../core/task/new-task.ts";
 import { HOUR_MS, MINUTE_MS } from "../../schema/limits.ts";
 import type { ShardContext } from "./context.ts";
 import { inFlightOf, lanesOf } from "./gate.ts";

@@ -23,7 +23,8 @@ import {
   type RetryBudget,
   startBudget,
 } from "../../core/pressure/retry-budget.ts";
-import type { BreakerNews, BreakerSync, HoldNews, QueueConfig } from "../../protocol/messages.ts";
+import type { BreakerNews, BreakerSync, HoldNews } from "../../protocol/breaker-api.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { ErrorType } from "../../schema/task.ts";
 import { type KeptTarget, NOTHING_KEPT } from "../storage/target-rows.ts";
 import type { Flight } from "./flights.ts";

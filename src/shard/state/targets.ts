@@ -15,7 +15,8 @@ import { type BreakerPolicy, breakerPolicy, isTrusted } from "../../core/breaker
 import { mostHoldMs } from "../../core/policy/hold.ts";
 import { isStretchDue, stretchAt } from "../../core/policy/stretch.ts";
 import { retryLane, targetOfLane } from "../../core/task/lane.ts";
-import type { BreakerNews, BreakerSync, QueueConfig } from "../../protocol/messages.ts";
+import type { BreakerNews, BreakerSync } from "../../protocol/breaker-api.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import { type KeptTarget, NOTHING_KEPT, readKept, writeKept } from "../storage/target-rows.ts";
 import type { ShardContext } from "./context.ts";
 import type { Flight } from "./flights.ts";

@@ -1,6 +1,6 @@
 import { taskIdFloor } from "../../core/task/task-id.ts";
 import type { SqlPort, SqlRow } from "../../platform/sql-port.ts";
-import type { ListMessage } from "../../protocol/messages.ts";
+import type { ListMessage } from "../../protocol/shard-api.ts";
 import { kept } from "./task-rows.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { isEventId, isTaskRow, keptRoundId, ownerId } from "../../core/task/row-id.ts";
 import { isFinal, type Task } from "../../core/task/task.ts";
 import type { SqlPort, SqlRow, SqlValue } from "../../platform/sql-port.ts";
-import type { Grant } from "../../protocol/messages.ts";
+import type { Grant } from "../../protocol/grant.ts";
 import type { TaskState } from "../../schema/task.ts";
 import type { Flight } from "../state/flights.ts";
 import type { Spare } from "../state/spares.ts";

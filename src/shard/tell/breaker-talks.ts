@@ -1,7 +1,7 @@
 import { reportAt, reportOf } from "../../core/breaker/local-breaker.ts";
 import { MinHeap, pushLive } from "../../core/min-heap.ts";
 import { mostHoldMs } from "../../core/policy/hold.ts";
-import type { BreakerPort, BreakerSync, TargetSummary } from "../../protocol/messages.ts";
+import type { BreakerPort, BreakerSync, TargetSummary } from "../../protocol/breaker-api.ts";
 import { breakerName } from "../../protocol/names.ts";
 import { MINUTE_MS, SECOND_MS } from "../../schema/limits.ts";
 import { hasParked, pollsWait, probeCandidate, surelyHasParked } from "../probe/breaker-probe.ts";

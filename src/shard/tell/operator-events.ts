@@ -1,11 +1,10 @@
 import type { Breaker, BreakerAudit } from "../../core/breaker/breaker.ts";
 import { DEFAULT_CALLBACK_TIMEOUT_MS } from "../../core/task/callback-settings.ts";
 import { deliveryLane, isCallbackLane, targetOfLane } from "../../core/task/lane.ts";
-import { taskFrom } from "../../core/task/new-task.ts";
+import { type NewTask, taskFrom } from "../../core/task/new-task.ts";
 import { eventRoundId } from "../../core/task/row-id.ts";
 import type { Task } from "../../core/task/task.ts";
 import { makeTaskId } from "../../core/task/task-id.ts";
-import type { NewTask } from "../../protocol/messages.ts";
 import type { OperatorEvent } from "../../schema/event.ts";
 import { HOUR_MS, MINUTE_MS } from "../../schema/limits.ts";
 import type { ShardContext } from "../state/context.ts";

@@ -1,6 +1,6 @@
 import { targetOfLane } from "../../core/task/lane.ts";
 import type { SqlValue } from "../../platform/sql-port.ts";
-import type { QueueConfig } from "../../protocol/messages.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { ShardContext } from "../state/context.ts";
 import { completed } from "./settings.ts";
 

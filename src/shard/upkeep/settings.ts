@@ -1,4 +1,5 @@
-import type { CatalogPort, QueueConfig } from "../../protocol/messages.ts";
+import type { CatalogPort } from "../../protocol/catalog-api.ts";
+import type { QueueConfig } from "../../protocol/queue-config.ts";
 import { MINUTE_MS } from "../../schema/limits.ts";
 import { QueueSettings } from "../../schema/queue.ts";
 import type { ShardContext } from "../state/context.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { mergePages } from "../../../src/api/tasks/merge-pages.ts";
-import type { ListAnswer } from "../../../src/protocol/messages.ts";
+import type { ListAnswer } from "../../../src/protocol/shard-api.ts";
 import type { TaskSummary } from "../../../src/schema/task.ts";
 
 const task = (id: string) => ({ id }) as TaskSummary;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { CallResult } from "../../../src/core/call/call.ts";
 import { classify, interrupted } from "../../../src/core/call/classify.ts";
-import type { CallResult } from "../../../src/protocol/messages.ts";
 
 const NOW = Date.parse("2026-11-23T10:00:00Z");
 

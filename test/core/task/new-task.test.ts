@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { taskFrom } from "../../../src/core/task/new-task.ts";
+import { type NewTask, taskFrom } from "../../../src/core/task/new-task.ts";
 import { makeTaskId } from "../../../src/core/task/task-id.ts";
-import type { NewTask } from "../../../src/protocol/messages.ts";
 import { buildCall, NOW, TARGET } from "../../support/shard/build-task.ts";
 
 const MAX_AGE_MS = 3_600_000;

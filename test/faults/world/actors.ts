@@ -3,7 +3,7 @@ import { isOwn, keyOfBreaker } from "../../../src/breaker/breaker-key.ts";
 import { SharedBreaker } from "../../../src/breaker/shared-breaker.ts";
 import { DEFAULT_EVIDENCE_FLOOR_MS } from "../../../src/core/breaker/policy.ts";
 import { migrate } from "../../../src/platform/migrate.ts";
-import type { Grant, RunAnswer, RunMessage, SettleAnswer } from "../../../src/protocol/messages.ts";
+import type { Grant, RunAnswer, RunMessage, SettleAnswer } from "../../../src/protocol/grant.ts";
 import { type RunPorts, runChain } from "../../../src/runner/run-grant.ts";
 import { SettleBatch } from "../../../src/runner/settle-batch.ts";
 import { MINUTE_MS } from "../../../src/schema/limits.ts";

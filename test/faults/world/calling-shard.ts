@@ -1,4 +1,5 @@
-import type { RunMessage, RunnerPort, SubmitMessage, SubmitResult } from "../../../src/protocol/messages.ts";
+import type { RunMessage, RunnerPort } from "../../../src/protocol/grant.ts";
+import type { SubmitMessage, SubmitResult } from "../../../src/protocol/shard-api.ts";
 import { LocalRunner } from "../../../src/runner/local-runner.ts";
 import { Shard } from "../../../src/shard/shard.ts";
 import type { ShardPorts } from "../../../src/shard/state/ports.ts";

@@ -1,4 +1,5 @@
-import type { Grant, SettleAnswer, SettleMessage, SubmitResult } from "../../../src/protocol/messages.ts";
+import type { Grant, SettleAnswer, SettleMessage } from "../../../src/protocol/grant.ts";
+import type { SubmitResult } from "../../../src/protocol/shard-api.ts";
 import { SECOND_MS } from "../../../src/schema/limits.ts";
 import type { Ledger } from "../ledger.ts";
 import type { Life } from "./host.ts";

@@ -1,8 +1,11 @@
+import type { NewTask } from "../../../src/core/task/new-task.ts";
 import type { TaskCallback } from "../../../src/core/task/task.ts";
 import { makeTaskId, parseTaskId } from "../../../src/core/task/task-id.ts";
+import { hashText } from "../../../src/core/text/hash.ts";
 import { callObject } from "../../../src/platform/call-object.ts";
-import type { Grant, NewTask, OperateAction, SubmitResult } from "../../../src/protocol/messages.ts";
-import { hashText, shardName } from "../../../src/protocol/names.ts";
+import type { Grant } from "../../../src/protocol/grant.ts";
+import { shardName } from "../../../src/protocol/names.ts";
+import type { OperateAction, SubmitResult } from "../../../src/protocol/shard-api.ts";
 import { runGrant } from "../../../src/runner/run-grant.ts";
 import type { Rule } from "../../../src/schema/policy.ts";
 import { buildCall } from "../../support/shard/build-task.ts";

@@ -1,4 +1,4 @@
-import type { QueueConfig } from "../../../src/protocol/messages.ts";
+import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
 import { MINUTE_MS } from "../../../src/schema/limits.ts";
 import { buildConfig } from "../../support/shard/shard-messages.ts";
 

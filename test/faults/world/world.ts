@@ -1,13 +1,9 @@
 import { keyOfBreaker } from "../../../src/breaker/breaker-key.ts";
 import type { SharedBreaker } from "../../../src/breaker/shared-breaker.ts";
 import type { Breaker, BreakerAudit } from "../../../src/core/breaker/breaker.ts";
-import type {
-  BreakerSync,
-  QueueConfig,
-  RunMessage,
-  SettleAnswer,
-  SettleMessage,
-} from "../../../src/protocol/messages.ts";
+import type { BreakerSync } from "../../../src/protocol/breaker-api.ts";
+import type { RunMessage, SettleAnswer, SettleMessage } from "../../../src/protocol/grant.ts";
+import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
 import type { Shard } from "../../../src/shard/shard.ts";
 import { History } from "../history.ts";
 import { Ledger } from "../ledger.ts";

@@ -9,7 +9,7 @@ import { parseTaskId } from "../../../src/core/task/task-id.ts";
 import { apiKeyId } from "../../../src/core/text/api-key.ts";
 import { checkQueueSettings } from "../../../src/intake/check-call.ts";
 import { SubmittedTask, taskFromRequest } from "../../../src/intake/task-from-request.ts";
-import type { QueueConfig } from "../../../src/protocol/messages.ts";
+import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
 import { nextHop } from "../../../src/runner/redirect.ts";
 import { BreakerOperation } from "../../../src/schema/breaker.ts";
 import { parseDuration } from "../../../src/schema/duration.ts";

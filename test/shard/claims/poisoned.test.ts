@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { ListMessage } from "../../../src/protocol/messages.ts";
+import type { ListMessage } from "../../../src/protocol/shard-api.ts";
 import { HOOK, settleMessage } from "../../support/shard/shard-messages.ts";
 import { ShardWorld } from "../../support/shard/shard-world.ts";
 

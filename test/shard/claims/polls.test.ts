@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Grant } from "../../../src/protocol/messages.ts";
+import type { Grant } from "../../../src/protocol/grant.ts";
 import type { Probe } from "../../../src/schema/policy.ts";
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
 import { API, mostAtOnce } from "../../support/server/outage.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { NewTask } from "../../../src/protocol/messages.ts";
+import type { NewTask } from "../../../src/core/task/new-task.ts";
 import { HOUR_MS, MINUTE_MS } from "../../../src/schema/limits.ts";
 import { HOOK } from "../../support/shard/shard-messages.ts";
 import { ShardWorld } from "../../support/shard/shard-world.ts";

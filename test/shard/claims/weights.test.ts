@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FULL_WEIGHT, PLAIN_WEIGHT } from "../../../src/core/pressure/weight.ts";
-import type { Grant } from "../../../src/protocol/messages.ts";
+import type { Grant } from "../../../src/protocol/grant.ts";
 import { HOOK } from "../../support/shard/shard-messages.ts";
 import { ShardWorld } from "../../support/shard/shard-world.ts";
 

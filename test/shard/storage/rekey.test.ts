@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { RekeyMessage } from "../../../src/protocol/messages.ts";
+import type { RekeyMessage } from "../../../src/protocol/shard-api.ts";
 import { API, RETRY } from "../../support/server/outage.ts";
 import { BreakerHost } from "../../support/shard/breaker-host.ts";
 import { ShardWorld } from "../../support/shard/shard-world.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { QueueConfig } from "../../../src/protocol/messages.ts";
+import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
 import { ShardWorld } from "../../support/shard/shard-world.ts";
 
 describe("settings", () => {

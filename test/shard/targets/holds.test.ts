@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Grant } from "../../../src/protocol/messages.ts";
+import type { Grant } from "../../../src/protocol/grant.ts";
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
 import { HOOK, settleMessage } from "../../support/shard/shard-messages.ts";
 import { ShardWorld } from "../../support/shard/shard-world.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { CallResult } from "../../../src/protocol/messages.ts";
+import type { CallResult } from "../../../src/core/call/call.ts";
 import { API, RETRY, states } from "../../support/server/outage.ts";
 import { BreakerHost } from "../../support/shard/breaker-host.ts";
 import type { ShardWorld } from "../../support/shard/shard-world.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { BreakerSync } from "../../../src/protocol/messages.ts";
+import type { BreakerSync } from "../../../src/protocol/breaker-api.ts";
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
 import { API, outage, RETRY } from "../../support/server/outage.ts";
 import { BreakerHost } from "../../support/shard/breaker-host.ts";

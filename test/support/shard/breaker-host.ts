@@ -2,14 +2,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { isOwn, keyOfBreaker } from "../../../src/breaker/breaker-key.ts";
 import { SharedBreaker } from "../../../src/breaker/shared-breaker.ts";
 import type { Breaker } from "../../../src/core/breaker/breaker.ts";
-import type {
-  BreakerSync,
-  CallResult,
-  Grant,
-  NewTask,
-  QueueConfig,
-  ToldBreaker,
-} from "../../../src/protocol/messages.ts";
+import type { CallResult } from "../../../src/core/call/call.ts";
+import type { NewTask } from "../../../src/core/task/new-task.ts";
+import type { BreakerSync, ToldBreaker } from "../../../src/protocol/breaker-api.ts";
+import type { Grant } from "../../../src/protocol/grant.ts";
+import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
 import { ShardWorld, START } from "./shard-world.ts";
 import { memorySql } from "./sqlite.ts";

@@ -2,7 +2,7 @@ import { SharedBreaker } from "../../../src/breaker/shared-breaker.ts";
 import type { Breaker, BreakerAudit } from "../../../src/core/breaker/breaker.ts";
 import type { CountsReport } from "../../../src/core/breaker/counts.ts";
 import type { SqlPort } from "../../../src/platform/sql-port.ts";
-import type { BreakerSync } from "../../../src/protocol/messages.ts";
+import type { BreakerSync } from "../../../src/protocol/breaker-api.ts";
 import { BreakerSettings } from "../../../src/schema/breaker.ts";
 import { memorySql } from "./sqlite.ts";
 

@@ -1,4 +1,4 @@
-import type { Grant } from "../../../src/protocol/messages.ts";
+import type { Grant } from "../../../src/protocol/grant.ts";
 
 /** What matters of a grant to the test; `url` is where its call goes. */
 export type GrantOverrides = Partial<Grant> & { url?: string };

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { ownerId } from "../../../src/core/task/row-id.ts";
-import type { Grant, SettleAnswer, SettleMessage } from "../../../src/protocol/messages.ts";
+import type { Grant, SettleAnswer, SettleMessage } from "../../../src/protocol/grant.ts";
 import { checkCounts, checkFlights, checkRows } from "./shard-checks.ts";
 import { HOOK, settleMessage } from "./shard-messages.ts";
 import { overloaded, ShardWorld } from "./shard-world.ts";

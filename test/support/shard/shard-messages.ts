@@ -1,12 +1,9 @@
+import type { CallResult } from "../../../src/core/call/call.ts";
+import type { NewTask } from "../../../src/core/task/new-task.ts";
 import type { TaskCall } from "../../../src/core/task/task.ts";
 import { makeTaskId } from "../../../src/core/task/task-id.ts";
-import type {
-  CallResult,
-  Grant,
-  NewTask,
-  QueueConfig,
-  SettleMessage,
-} from "../../../src/protocol/messages.ts";
+import type { Grant, SettleMessage } from "../../../src/protocol/grant.ts";
+import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
 import { QueueSettings, type QueueSettingsInput } from "../../../src/schema/queue.ts";
 import { buildCall } from "./build-task.ts";
 

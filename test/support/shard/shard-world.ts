@@ -1,18 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { Breaker } from "../../../src/core/breaker/breaker.ts";
+import type { CallResult } from "../../../src/core/call/call.ts";
+import type { NewTask } from "../../../src/core/task/new-task.ts";
 import { migrate } from "../../../src/platform/migrate.ts";
 import type { SqlRow, SqlValue } from "../../../src/platform/sql-port.ts";
-import type {
-  BreakerSync,
-  CallResult,
-  Grant,
-  NewTask,
-  OperateAction,
-  QueueConfig,
-  SettleAnswer,
-  SettleMessage,
-  SubmitResult,
-} from "../../../src/protocol/messages.ts";
+import type { BreakerSync } from "../../../src/protocol/breaker-api.ts";
+import type { Grant, SettleAnswer, SettleMessage } from "../../../src/protocol/grant.ts";
+import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
+import type { OperateAction, SubmitResult } from "../../../src/protocol/shard-api.ts";
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
 import { Shard } from "../../../src/shard/shard.ts";
 import type { Places } from "../../../src/shard/state/places.ts";

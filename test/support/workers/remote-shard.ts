@@ -1,8 +1,11 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
+import type { NewTask } from "../../../src/core/task/new-task.ts";
 import type { Env } from "../../../src/platform/env.ts";
-import type { Grant, NewTask, QueueConfig, SubmitResult } from "../../../src/protocol/messages.ts";
+import type { Grant } from "../../../src/protocol/grant.ts";
+import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
+import type { SubmitResult } from "../../../src/protocol/shard-api.ts";
 import { buildConfig, buildNewTask, type TaskOverrides } from "../shard/shard-messages.ts";
 
 const bindings = env as unknown as Env;

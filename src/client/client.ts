@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { BreakerList, BreakerState, ShownBreaker } from "../schema/breaker.ts";
 import type { RekeyRequestInput, RekeyResult } from "../schema/rekey.ts";
 import type {
   TaskAccepted,
@@ -51,6 +52,12 @@ export type RekeyTotals = Pick<RekeyResult, "matched" | "changed">;
 
 /** Which tasks to list; `limit` is the size of a page, not of the list. */
 export type TaskFilter = Omit<z.input<typeof TaskQuery>, "limit" | "cursor"> & { limit?: number };
+
+/** Which breakers to list; `limit` is the size of a page, not of the list. */
+export interface BreakerFilter {
+  state?: BreakerState;
+  limit?: number;
+}
 
 /**
  * Calls the HTTP API of one deployment. Answers are typed from the schemas and not checked against them, so
@@ -149,6 +156,20 @@ export class RedriveClient {
       const path = `/v1/tasks${query({ ...filter, cursor })}`;
       const page = (await this.#send({ method: "GET", path, repeatable: true, ...options })) as TaskList;
       yield* page.tasks;
+      cursor = page.next_cursor ?? undefined;
+    } while (cursor !== undefined);
+  }
+
+  /** All breakers that are not closed, and those used lately; those first that are not closed or held, each part by name. */
+  async *breakers(
+    filter: BreakerFilter = {},
+    options: CallOptions = {},
+  ): AsyncGenerator<ShownBreaker, void, undefined> {
+    let cursor: string | undefined;
+    do {
+      const path = `/v1/breakers${query({ ...filter, cursor })}`;
+      const page = (await this.#send({ method: "GET", path, repeatable: true, ...options })) as BreakerList;
+      yield* page.breakers;
       cursor = page.next_cursor ?? undefined;
     } while (cursor !== undefined);
   }

@@ -1,4 +1,5 @@
 /** The public face of `redrive/client`. */
+export type { BreakerState, ShownBreaker } from "../schema/breaker.ts";
 export type { CallbackPayload } from "../schema/callback.ts";
 export type { ErrorCode, Problem, ProblemIssue } from "../schema/problem.ts";
 export type { QueueSettingsInput, QueueView } from "../schema/queue.ts";
@@ -13,6 +14,7 @@ export type {
 } from "../schema/task.ts";
 export type { BatchResult } from "./batch.ts";
 export {
+  type BreakerFilter,
   RedriveClient,
   type RedriveClientOptions,
   type RekeyTotals,

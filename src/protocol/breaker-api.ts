@@ -1,5 +1,6 @@
 import type { Breaker, BreakerAudit } from "../core/breaker/breaker.ts";
 import type { CountsReport } from "../core/breaker/counts.ts";
+import type { TargetPlace } from "../core/breaker/target-page.ts";
 import type { BreakerPart, BreakerSettings, BreakerState, BreakerView } from "../schema/breaker.ts";
 
 /** What one shard tells a target's Breaker object, and asks of it, in one call; any part may be absent. */
@@ -105,8 +106,11 @@ export interface BreakerShardPort {
   breakerChanged(key: string, news: BreakerNews, announce: BreakerAudit | null): Promise<void>;
   /** The shard asks the target's Breaker object what holds, and is told of changes from then on. */
   askBreaker(key: string): Promise<void>;
-  /** The targets that are not closed or held, and those called within the last hour; at most `limit`. */
-  targets(limit: number): Promise<TargetSummary[]>;
+  /**
+   * The targets that are not closed or held, and those called within the last hour; at most `limit`. Without a place
+   * those that are down first, then those called last; with one, the next ones by the name of their Breaker object.
+   */
+  targets(limit: number, place?: TargetPlace): Promise<TargetSummary[]>;
   /** Until when the target is held, null: it is not. With `release`, the hold is over from now on. */
   hold(key: string, release: boolean): Promise<number | null>;
 }

@@ -143,7 +143,35 @@ export const BreakerView = z.object({
 });
 export type BreakerView = z.infer<typeof BreakerView>;
 
-export const BreakerList = z.object({ breakers: z.array(BreakerView) });
+/** A breaker as the API shows it, with the queue it is for. */
+export const ShownBreaker = BreakerView.extend({
+  queue: z.string().nullable().meta({ description: "The only queue that goes by it; null: all queues" }),
+  released_holds: z
+    .array(HoldView)
+    .optional()
+    .meta({ description: "Of a reset: the holds that it released" }),
+});
+export type ShownBreaker = z.infer<typeof ShownBreaker>;
+
+/** The most breakers on a page. */
+export const MAX_BREAKERS_SHOWN = 100;
+const DEFAULT_BREAKERS_SHOWN = 50;
+/** A cursor names a target, whose path may be as long as a URL. */
+const MAX_CURSOR_LENGTH = 8_192;
+
+/** The query of `GET /v1/breakers`. */
+export const BreakersQuery = z.strictObject({
+  state: BreakerState.optional(),
+  limit: z.coerce.number().int().min(1).max(MAX_BREAKERS_SHOWN).default(DEFAULT_BREAKERS_SHOWN),
+  cursor: z.string().max(MAX_CURSOR_LENGTH).optional(),
+});
+export type BreakersQuery = z.infer<typeof BreakersQuery>;
+
+/** A page of breakers. */
+export const BreakerList = z.object({
+  breakers: z.array(ShownBreaker),
+  next_cursor: z.string().nullable().meta({ description: "null: there are no more" }),
+});
 export type BreakerList = z.infer<typeof BreakerList>;
 
 /** The body of `POST /v1/breakers/{key}/isolate` and `/reset`. */

@@ -5,6 +5,7 @@ import migration0003 from "../../migrations/shard/0003_polls.sql";
 import migration0004 from "../../migrations/shard/0004_held_from.sql";
 import migration0005 from "../../migrations/shard/0005_heavy.sql";
 import type { BreakerAudit } from "../core/breaker/breaker.ts";
+import type { TargetPlace } from "../core/breaker/target-page.ts";
 import { clock } from "../platform/clock.ts";
 import { type Env, evidenceFloorOf } from "../platform/env.ts";
 import { migrate } from "../platform/migrate.ts";
@@ -91,8 +92,8 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
     return this.#shard.askBreaker(key);
   }
 
-  targets(limit: number): Promise<TargetSummary[]> {
-    return this.#shard.targets(limit);
+  targets(limit: number, place?: TargetPlace): Promise<TargetSummary[]> {
+    return this.#shard.targets(limit, place);
   }
 
   hold(key: string, release: boolean): Promise<number | null> {

@@ -1,4 +1,5 @@
 import type { BreakerAudit } from "../core/breaker/breaker.ts";
+import type { TargetPlace } from "../core/breaker/target-page.ts";
 import { isTaskRow } from "../core/task/row-id.ts";
 import type { Task } from "../core/task/task.ts";
 import { taskSummary, taskView } from "../core/view/view.ts";
@@ -32,7 +33,6 @@ import { GroupCommit, type Tx } from "./state/group-commit.ts";
 import type { ShardPorts } from "./state/ports.ts";
 import { listPage } from "./storage/list-page.ts";
 import { PoisonedRowError } from "./storage/task-rows.ts";
-import { targetSummary } from "./tell/breaker-talks.ts";
 import { announceBreaker, noteStalledTold, toldStalled } from "./tell/operator-events.ts";
 import { ShardTurn } from "./turn.ts";
 import { buryPoisoned } from "./upkeep/bury.ts";
@@ -40,6 +40,7 @@ import { prune } from "./upkeep/prune.ts";
 import { loadShard } from "./upkeep/restore.ts";
 import { ShardSettings } from "./upkeep/settings.ts";
 import { moveWatermark } from "./upkeep/sweep.ts";
+import { listedTargets } from "./view/listed-targets.ts";
 import { oldestDue } from "./view/oldest-due.ts";
 import { viewContext } from "./view/task-situation.ts";
 
@@ -117,9 +118,9 @@ export class Shard implements ShardApi {
     await this.#run(() => this.ctx.targets.noteUnsure(key));
   }
 
-  async targets(limit: number): Promise<TargetSummary[]> {
+  async targets(limit: number, place?: TargetPlace): Promise<TargetSummary[]> {
     if (!(await this.#hasSettings())) return [];
-    return this.#run(() => this.ctx.targets.recent(limit).map((target) => targetSummary(this.ctx, target)));
+    return this.#run(() => listedTargets(this.ctx, limit, place));
   }
 
   async hold(key: string, release: boolean): Promise<number | null> {

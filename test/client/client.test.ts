@@ -252,6 +252,20 @@ describe("list", () => {
   });
 });
 
+test("breakers goes over all pages with its filter", async () => {
+  const { client, requests } = fakeApi([
+    json({ breakers: [{ key: "b" }], next_cursor: "n1" }),
+    json({ breakers: [{ key: "a" }], next_cursor: null }),
+  ]);
+  const keys: string[] = [];
+  for await (const { key } of client.breakers({ state: "open", limit: 1 })) keys.push(key);
+  expect(keys).toEqual(["b", "a"]);
+  expect(requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+    "GET /v1/breakers?state=open&limit=1",
+    "GET /v1/breakers?state=open&limit=1&cursor=n1",
+  ]);
+});
+
 describe("cancel, retry and resume", () => {
   test.each(["cancel", "retry", "resume"] as const)("%s posts and returns the task", async (verb) => {
     const { client, requests } = fakeApi([json({ id: "tsk_1" })]);

@@ -88,8 +88,11 @@ describe("BreakerList", () => {
         },
       ],
     };
-    expect(BreakerList.parse({ breakers: [view] })).toEqual({ breakers: [view] });
-    expect(BreakerList.safeParse({ breakers: [{ ...view, state: "ajar" }] }).success).toBe(false);
+    const page = { breakers: [{ ...view, queue: null }], next_cursor: null };
+    expect(BreakerList.parse(page)).toEqual(page);
+    expect(
+      BreakerList.safeParse({ ...page, breakers: [{ ...view, queue: null, state: "ajar" }] }).success,
+    ).toBe(false);
   });
 });
 

@@ -2,11 +2,10 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env as rawEnv } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../src/api/app.ts";
-import type { ShownBreaker } from "../../src/api/breakers/breaker-query.ts";
 import type { Env } from "../../src/platform/env.ts";
 import type { BreakerSync, TargetSummary } from "../../src/protocol/breaker-api.ts";
 import { breakerName } from "../../src/protocol/names.ts";
-import { BreakerSettings } from "../../src/schema/breaker.ts";
+import { type BreakerList, BreakerSettings, type ShownBreaker } from "../../src/schema/breaker.ts";
 import type { Scope } from "../../src/schema/key.ts";
 import type { Problem } from "../../src/schema/problem.ts";
 import { QueueShard } from "../../src/shard/queue-shard.ts";
@@ -98,18 +97,18 @@ function down(ref: number): { tell: Partial<BreakerSync>; state: "open" } {
   return { state: "open", tell: { report, parked: { tasks: 3, probe: null }, wantLeaseMs: 1_000 } };
 }
 
-async function list(query = "", options: CallOptions = {}): Promise<ShownBreaker[]> {
-  const { status, json } = await callJson<{ breakers: ShownBreaker[] }>(
-    "GET",
-    `/v1/breakers${query}`,
-    options,
-  );
+async function page(query = "", options: CallOptions = {}): Promise<BreakerList> {
+  const { status, json } = await callJson<BreakerList>("GET", `/v1/breakers${query}`, options);
   expect(status).toBe(200);
-  return json.breakers;
+  return json;
+}
+
+async function list(query = "", options: CallOptions = {}): Promise<ShownBreaker[]> {
+  return (await page(query, options)).breakers;
 }
 
 describe("GET /v1/breakers", () => {
-  test("lists each breaker once, those that are not closed first, then those called last", async () => {
+  test("lists each breaker once, those that are not closed first, each part by name", async () => {
     const [a, b] = [await makeQueue("list-a"), await makeQueue("list-b")];
     await use(a, `${origin}:9001`, { usedAt: 1_000 });
     await use(a, `${origin}:9002`, { usedAt: 3_000 });
@@ -128,8 +127,43 @@ describe("GET /v1/breakers", () => {
     await use(ref, `${origin}:9004`, { usedAt: 0, ...down(ref) });
     const keys = async (query: string) => (await list(query)).map(({ key }) => key);
     expect(await keys("?state=open")).toEqual([`${origin}:9004`]);
-    expect(await keys("?state=closed&limit=2")).toEqual([`${origin}:9003`, `${origin}:9002`]);
+    expect(await keys("?state=closed&limit=2")).toEqual([`${origin}:9001`, `${origin}:9002`]);
     expect(await keys("?state=isolated")).toEqual([]);
+  });
+
+  test("goes on where the page before ended, over several queues, each breaker once", async () => {
+    const refs = [await makeQueue("list-h"), await makeQueue("list-i")];
+    const ports = [9_001, 9_002, 9_003, 9_004, 9_005, 9_006, 9_007];
+    for (const port of ports) {
+      const ref = refs[port % 2] ?? 0;
+      await use(ref, `${origin}:${port}`, port % 3 === 0 ? down(ref) : {});
+    }
+    for (const ref of refs) await use(ref, `${origin}:9009`);
+    const seen: string[] = [];
+    let cursor = "";
+    do {
+      const { breakers, next_cursor } = await page(`?limit=2${cursor}`);
+      expect(breakers.length).toBeLessThanOrEqual(2);
+      seen.push(...breakers.map(({ key }) => key));
+      cursor = next_cursor === null ? "" : `&cursor=${encodeURIComponent(next_cursor)}`;
+    } while (cursor !== "");
+    const isDown = (port: number) => port < 9_009 && port % 3 === 0;
+    const all = [...ports, 9_009];
+    expect(seen).toEqual(
+      [...all.filter(isDown), ...all.filter((port) => !isDown(port))].map((port) => `${origin}:${port}`),
+    );
+  });
+
+  test("refuses a cursor with another state, one of another list, and one that was tampered with", async () => {
+    const ref = await makeQueue("list-j");
+    for (const port of [9_001, 9_002]) await use(ref, `${origin}:${port}`);
+    const { next_cursor } = await page("?limit=1");
+    const cursor = encodeURIComponent(next_cursor ?? "");
+    for (const query of [`state=closed&cursor=${cursor}`, `cursor=${cursor}x`, "cursor=x"]) {
+      const { status, problem } = await callProblem("GET", `/v1/breakers?${query}`);
+      expect([status, problem.code, problem.errors?.[0]?.path]).toEqual([400, "invalid_cursor", "cursor"]);
+    }
+    expect((await callProblem("GET", `/v1/tasks?cursor=${cursor}`)).problem.code).toBe("invalid_cursor");
   });
 
   test("names the queue of a breaker that no other goes by", async () => {

@@ -1,3 +1,4 @@
+import { FIRST_TARGET, firstByName, type TargetPlace } from "../../core/breaker/target-page.ts";
 import type { TargetSummary } from "../../protocol/breaker-api.ts";
 import type { BreakerState } from "../../schema/breaker.ts";
 import type { QueueHold } from "./queue-hold.ts";
@@ -15,29 +16,64 @@ export interface KnownBreaker {
   holds: QueueHold[];
 }
 
+/** A page of breakers; `next`: where the next page begins, null: there is none. */
+export interface KnownPage {
+  breakers: KnownBreaker[];
+  next: TargetPlace | null;
+}
+
 interface Merged extends KnownBreaker {
   states: Set<BreakerState>;
-  usedAt: number;
 }
 
 /**
- * The breakers that shards know of, each once: first those of which a shard says that they are in `state` (null: that
- * they are not closed, or that their target is held), then those called last.
+ * The breakers that come next, each once, at most `limit`, by what each shard answered to the question for the `asked`
+ * next ones. A shard that had more knows of others behind its last one, so that the page ends at the first of those. A
+ * breaker is down where any shard says so. Where only some `state` is wanted, those are left out that surely have another.
  */
-export function mergeTargets(targets: readonly QueueTarget[], state: BreakerState | null): KnownBreaker[] {
+export function mergeTargets(
+  answers: readonly (readonly QueueTarget[])[],
+  place: TargetPlace,
+  { asked, limit, state }: { asked: number; limit: number; state: BreakerState | null },
+): KnownPage {
+  let bound: string | null = null;
   const byName = new Map<string, Merged>();
-  for (const target of targets) {
-    const { breaker: name, usedAt } = target;
-    const merged = byName.get(name) ?? { name, queue: queueOf(target), holds: [], states: new Set(), usedAt };
-    if (target.heldUntil !== undefined) merged.holds.push({ queue: target.queue, until: target.heldUntil });
-    merged.states.add(target.state);
-    merged.usedAt = Math.max(merged.usedAt, usedAt);
-    byName.set(name, merged);
+  for (const answer of answers) {
+    // A shard of an older release knows of no places.
+    const part = answer.filter((target) => !place.down || isDown(target));
+    const targets = firstByName(part, ({ breaker }) => breaker, place.after, asked);
+    const last = targets.length < asked ? null : (targets.at(-1)?.breaker ?? null);
+    if (last !== null && (bound === null || last < bound)) bound = last;
+    for (const target of targets) merge(byName, target);
   }
-  const rank = ({ states, holds }: Merged) =>
-    Number(state === null ? holds.length > 0 || states.size > 1 || !states.has("closed") : states.has(state));
-  const sorted = [...byName.values()].sort((a, b) => rank(b) - rank(a) || b.usedAt - a.usedAt);
-  return sorted.map(({ name, queue, holds }) => ({ name, queue, holds }));
+  const found = firstByName(byName.values(), ({ name }) => name, place.after, byName.size)
+    .filter(({ name }) => bound === null || name <= bound)
+    .filter((merged) => place.down || !isMergedDown(merged))
+    .filter(({ states }) => state !== "closed" || states.has(state));
+  const breakers = found.slice(0, limit).map(({ name, queue, holds }) => ({ name, queue, holds }));
+  const after = found.length > limit ? (breakers.at(-1)?.name ?? null) : bound;
+  return { breakers, next: after === null ? partAfter(place, state) : { ...place, after } };
+}
+
+/** What is not down is closed. */
+function partAfter({ down }: TargetPlace, state: BreakerState | null): TargetPlace | null {
+  return down && (state === null || state === "closed") ? { ...FIRST_TARGET, down: false } : null;
+}
+
+function merge(byName: Map<string, Merged>, target: QueueTarget): void {
+  const { breaker: name } = target;
+  const merged = byName.get(name) ?? { name, queue: queueOf(target), holds: [], states: new Set() };
+  if (target.heldUntil !== undefined) merged.holds.push({ queue: target.queue, until: target.heldUntil });
+  merged.states.add(target.state);
+  byName.set(name, merged);
+}
+
+function isDown({ state, heldUntil }: QueueTarget): boolean {
+  return state !== "closed" || heldUntil !== undefined;
+}
+
+function isMergedDown({ states, holds }: Merged): boolean {
+  return holds.length > 0 || states.size > 1 || !states.has("closed");
 }
 
 /** A queue that shares with no other has Breaker objects of its own, and nobody else's tasks name its keys. */

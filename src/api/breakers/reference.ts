@@ -1,5 +1,6 @@
+import { BreakersQuery } from "../../schema/breaker.ts";
 import { BODY_PROBLEMS, JSON_TYPE, type RouteDoc } from "../http/route-doc.ts";
-import { BreakerQuery, BreakersQuery } from "./breaker-query.ts";
+import { BreakerQuery } from "./breaker-query.ts";
 
 const OPERATION = {
   tag: "Breakers",
@@ -17,11 +18,12 @@ export const BREAKER_ROUTES: readonly RouteDoc[] = [
     summary: "List breakers",
     description:
       "Those that are not closed, and those of targets that are held or were called within the last hour, of the queues " +
-      "that the key may see; at most 100. Those that are not closed come first.",
+      "that the key may see. Those that are not closed or held come first, each part by name. A page may come back short, " +
+      "even empty, with a `next_cursor`: go on until that is null.",
     scope: "read",
     query: BreakersQuery,
     responses: [{ status: 200, description: "The breakers", schema: "BreakerList" }],
-    problems: ["invalid_request", "rate_limited"],
+    problems: ["invalid_request", "invalid_cursor", "rate_limited"],
   },
   {
     method: "GET",

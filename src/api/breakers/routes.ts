@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import type { BreakerPort } from "../../protocol/breaker-api.ts";
-import { BreakerOperation } from "../../schema/breaker.ts";
+import { BreakerOperation, BreakersQuery } from "../../schema/breaker.ts";
 import { MAX_SETTINGS_BYTES } from "../../schema/limits.ts";
 import { type AppContext, type AppEnv, callBreaker, callShard } from "../access/app-env.ts";
 import { needs } from "../access/auth.ts";
@@ -9,7 +9,7 @@ import { mapSome, shardsOf } from "../access/shard-groups.ts";
 import { AppError } from "../http/app-error.ts";
 import { parse } from "../http/parse.ts";
 import { readBody } from "../http/read-body.ts";
-import { BreakerQuery, BreakersQuery } from "./breaker-query.ts";
+import { BreakerQuery } from "./breaker-query.ts";
 import { type BreakerPlace, findBreaker, noBreaker } from "./find-breaker.ts";
 import { listBreakers, usesBreaker } from "./list-breakers.ts";
 import { shownHolds } from "./queue-hold.ts";
@@ -20,7 +20,7 @@ import { holdsOf, releasedHolds, releaseInShards } from "./target-holds.ts";
 export const breakers = new Hono<AppEnv>();
 
 breakers.get("/v1/breakers", needs("read"), async (c) => {
-  return c.json({ breakers: await listBreakers(c, parse(BreakersQuery, c.req.query())) });
+  return c.json(await listBreakers(c, parse(BreakersQuery, c.req.query())));
 });
 
 breakers.get("/v1/breakers/:key", needs("read"), async (c) => {

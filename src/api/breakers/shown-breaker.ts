@@ -1,9 +1,8 @@
 import { type ToldBreaker, TRUSTED_PART } from "../../protocol/breaker-api.ts";
-import type { HoldView } from "../../schema/breaker.ts";
+import type { HoldView, ShownBreaker } from "../../schema/breaker.ts";
 import type { AppContext } from "../access/app-env.ts";
 import { mayUse } from "../access/auth.ts";
 import { cachedQueues } from "../access/catalog-cache.ts";
-import type { ShownBreaker } from "./breaker-query.ts";
 
 /** The queues of which the caller sees what their calls say of a target, by their refs; undefined: all. */
 export async function seenQueues(c: AppContext): Promise<number[] | undefined> {

@@ -1,12 +1,11 @@
 import { z } from "zod";
 import { SubmittedTask } from "../../intake/task-from-request.ts";
-import { BreakerOperation } from "../../schema/breaker.ts";
+import { BreakerList, BreakerOperation, ShownBreaker } from "../../schema/breaker.ts";
 import { KeyCreated, KeyList, KeyRequest, KeyView } from "../../schema/key.ts";
 import { Problem } from "../../schema/problem.ts";
 import { QueueList, QueueSettings, QueueView, RotatedSecret } from "../../schema/queue.ts";
 import { RekeyRequest, RekeyResult, TaskRekey } from "../../schema/rekey.ts";
 import { BatchRequest, TaskAccepted, TaskList, TaskSummary, TaskView } from "../../schema/task.ts";
-import { BreakerList, ShownBreaker } from "../breakers/breaker-query.ts";
 
 /** Any JSON value: what the recursive schema of one says, in one word. */
 const Json = z.unknown();

@@ -113,16 +113,21 @@ export class Targets {
     return kept?.probing === id ? (kept.breaker?.usedLease ?? null) : null;
   }
 
-  /** The targets that are not closed or held, and those called lately, the last ones first. */
-  recent(limit: number): Target[] {
-    const now = this.#ctx.now();
-    const since = now - RECENT_MS;
+  /** The targets that are down (not closed, or held) and, but for `down`, those called lately. */
+  recent(down: boolean): Target[] {
+    const since = down ? Number.POSITIVE_INFINITY : this.#ctx.now() - RECENT_MS;
     for (const key of this.#kept.keys()) this.get(key);
-    const isDown = ({ local, heldUntil }: Target) => local.breaker.state !== "closed" || heldUntil > now;
-    return [...this.#byKey.values()]
-      .filter((target) => isDown(target) || target.usedAt >= since)
-      .sort((a, b) => Number(isDown(b)) - Number(isDown(a)) || b.usedAt - a.usedAt)
-      .slice(0, limit);
+    return [...this.#byKey.values()].filter((target) => this.#isDown(target) || target.usedAt >= since);
+  }
+
+  /** Those first that are down, then those called last. */
+  troubledFirst(targets: readonly Target[]): Target[] {
+    const rank = (target: Target) => Number(this.#isDown(target));
+    return [...targets].sort((a, b) => rank(b) - rank(a) || b.usedAt - a.usedAt);
+  }
+
+  #isDown({ local, heldUntil }: Target): boolean {
+    return local.breaker.state !== "closed" || heldUntil > this.#ctx.now();
   }
 
   /** The targets that this shard may make a probe's call to now. */

@@ -1,7 +1,7 @@
 import { reportAt, reportOf } from "../../core/breaker/local-breaker.ts";
 import { MinHeap, pushLive } from "../../core/min-heap.ts";
 import { mostHoldMs } from "../../core/policy/hold.ts";
-import type { BreakerPort, BreakerSync, TargetSummary } from "../../protocol/breaker-api.ts";
+import type { BreakerPort, BreakerSync } from "../../protocol/breaker-api.ts";
 import { breakerName } from "../../protocol/names.ts";
 import { MINUTE_MS, SECOND_MS } from "../../schema/limits.ts";
 import { hasParked, pollsWait, probeCandidate, surelyHasParked } from "../probe/breaker-probe.ts";
@@ -13,7 +13,7 @@ import { allowedCalls, loadOf, retriesLeft, type Target } from "../state/target.
 import { tellGone } from "./operator-events.ts";
 
 /** Parked rows are counted up to so many. */
-const MOST_PARKED = 10_000;
+export const MOST_PARKED = 10_000;
 /** Reports of a target that fails now and then are at least so far apart. */
 const REPORT_EVERY_MS = SECOND_MS;
 /** A Breaker object that could not be reached is asked again after this long, doubled each time. */
@@ -252,15 +252,8 @@ function earliest(times: readonly (number | null)[]): number | null {
   return known.length === 0 ? null : Math.min(...known);
 }
 
-/** A target as a list of breakers needs it. */
-export function targetSummary(ctx: ShardContext, { key, local, usedAt, heldUntil }: Target): TargetSummary {
-  const parked = hasParked(ctx, key) ? ctx.laneRows.countWaiting(lanesOf(key), MOST_PARKED) : 0;
-  const held = heldUntil > ctx.now() ? { heldUntil } : {};
-  return { key, breaker: breakerOf(ctx, key), state: local.breaker.state, usedAt, parked, ...held };
-}
-
 /** The name of a target's Breaker object, by the scope that the queue sets. */
-function breakerOf(ctx: ShardContext, key: string): string {
+export function breakerOf(ctx: ShardContext, key: string): string {
   return breakerName(key, ctx.targets.policy.share, ctx.queue.ref);
 }
 

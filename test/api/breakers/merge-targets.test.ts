@@ -1,5 +1,8 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { mergeTargets, type QueueTarget } from "../../../src/api/breakers/merge-targets.ts";
+import { FIRST_TARGET, firstByName, type TargetPlace } from "../../../src/core/breaker/target-page.ts";
+import type { BreakerState } from "../../../src/schema/breaker.ts";
 
 const buildTarget = (name: string, overrides: Partial<QueueTarget> = {}): QueueTarget => ({
   key: name,
@@ -10,22 +13,33 @@ const buildTarget = (name: string, overrides: Partial<QueueTarget> = {}): QueueT
   queue: "a",
   ...overrides,
 });
-const names = (...args: Parameters<typeof mergeTargets>) => mergeTargets(...args).map(({ name }) => name);
+const REST: TargetPlace = { down: false, after: "" };
+const ALL = { asked: 100, limit: 100, state: null };
+
+function pageOf(
+  answers: QueueTarget[][],
+  place: TargetPlace,
+  options: Partial<{ asked: number; limit: number; state: BreakerState | null }> = {},
+) {
+  const { breakers, next } = mergeTargets(answers, place, { ...ALL, ...options });
+  return { names: breakers.map(({ name }) => name), next };
+}
 
 describe("mergeTargets", () => {
-  test("lists a breaker once, however many shards know of it", () => {
-    expect(mergeTargets([buildTarget("x"), buildTarget("x", { queue: "b" })], null)).toEqual([
-      { name: "x", queue: null, holds: [] },
-    ]);
+  test("gives a breaker once, however many shards know of it", () => {
+    const answers = [[buildTarget("x")], [buildTarget("x", { queue: "b" })]];
+    expect(mergeTargets(answers, REST, ALL)).toEqual({
+      breakers: [{ name: "x", queue: null, holds: [] }],
+      next: null,
+    });
   });
 
-  test("puts those first whose target is held, and says by which queue and until when", () => {
-    const targets = [
-      buildTarget("x", { usedAt: 9 }),
-      buildTarget("y", { heldUntil: 5_000 }),
-      buildTarget("y", { heldUntil: 6_000, queue: "b" }),
+  test("says by which queues a target is held, and until when", () => {
+    const answers = [
+      [buildTarget("y", { heldUntil: 5_000 })],
+      [buildTarget("y", { heldUntil: 6_000, queue: "b" })],
     ];
-    expect(mergeTargets(targets, null)).toMatchObject([
+    expect(mergeTargets(answers, FIRST_TARGET, ALL).breakers).toMatchObject([
       {
         name: "y",
         holds: [
@@ -33,29 +47,83 @@ describe("mergeTargets", () => {
           { queue: "b", until: 6_000 },
         ],
       },
-      { name: "x", holds: [] },
     ]);
   });
 
-  test("puts those first that are not closed in any shard, then those called last in any", () => {
-    const targets = [
-      buildTarget("x", { usedAt: 5 }),
-      buildTarget("y", { usedAt: 1 }),
-      buildTarget("z", { usedAt: 2 }),
-      buildTarget("y", { usedAt: 9 }),
-      buildTarget("z", { state: "open" }),
+  test("has those first that are down in any shard, then the others, each part by name", () => {
+    const answers = [
+      [buildTarget("z"), buildTarget("y", { state: "open" }), buildTarget("x")],
+      [buildTarget("z", { heldUntil: 5 }), buildTarget("y"), buildTarget("w")],
     ];
-    expect(names(targets, null)).toEqual(["z", "y", "x"]);
+    expect(pageOf(answers, FIRST_TARGET)).toEqual({ names: ["y", "z"], next: REST });
+    expect(pageOf(answers, REST)).toEqual({ names: ["w", "x"], next: null });
   });
 
-  test("puts those first that a shard says are in the state asked for", () => {
-    const targets = [buildTarget("x", { state: "open", usedAt: 9 }), buildTarget("y", { usedAt: 1 })];
-    expect(names(targets, "closed")).toEqual(["y", "x"]);
-    expect(names(targets, "open")).toEqual(["x", "y"]);
+  test("ends where a shard may have more, since others may know less of what comes behind", () => {
+    const answers = [
+      [buildTarget("a"), buildTarget("b")],
+      [buildTarget("c"), buildTarget("z")],
+      [buildTarget("d")],
+    ];
+    expect(pageOf(answers, REST, { asked: 2 })).toEqual({
+      names: ["a", "b"],
+      next: { down: false, after: "b" },
+    });
+  });
+
+  test("goes on behind the last one that fits", () => {
+    const answers = [[buildTarget("a"), buildTarget("b"), buildTarget("c")]];
+    expect(pageOf(answers, REST, { limit: 2 })).toEqual({
+      names: ["a", "b"],
+      next: { down: false, after: "b" },
+    });
+  });
+
+  test.each<[BreakerState, TargetPlace, string[], TargetPlace | null]>([
+    ["open", FIRST_TARGET, ["held", "open"], null],
+    ["closed", FIRST_TARGET, ["held"], REST],
+    ["closed", REST, ["well"], null],
+  ])("leaves out what is surely not %s from %j on", (state, place, names, next) => {
+    const answers = [
+      [buildTarget("open", { state: "open" }), buildTarget("held", { heldUntil: 5 }), buildTarget("well")],
+    ];
+    expect(pageOf(answers, place, { state })).toEqual({ names, next });
   });
 
   test("names the queue where no other goes by the breaker", () => {
     const own = buildTarget("https://a.example.com", { breaker: "q7 https://a.example.com" });
-    expect(mergeTargets([own, buildTarget("key:a/x")], null).map(({ queue }) => queue)).toEqual(["a", "a"]);
+    const { breakers } = mergeTargets([[own, buildTarget("key:a/x")]], REST, ALL);
+    expect(breakers.map(({ queue }) => queue)).toEqual(["a", "a"]);
+  });
+
+  test("gives every breaker exactly once over all pages, whichever shards know of it", () => {
+    const state = fc.constantFrom<BreakerState>("closed", "closed", "open");
+    const shard = fc.dictionary(fc.constantFrom(..."abcdefghijkl"), state, { maxKeys: 12 });
+    fc.assert(
+      fc.property(fc.array(shard, { maxLength: 5 }), fc.integer({ min: 1, max: 5 }), (shards, limit) => {
+        const known = shards.map((one) =>
+          Object.entries(one).map(([name, is]) => buildTarget(name, { state: is })),
+        );
+        const seen: string[] = [];
+        for (let place: TargetPlace | null = FIRST_TARGET; place !== null; ) {
+          const { down, after }: TargetPlace = place;
+          const answers = known.map((one) =>
+            firstByName(
+              one.filter((target) => !down || target.state !== "closed"),
+              ({ breaker }) => breaker,
+              after,
+              limit,
+            ),
+          );
+          const page = pageOf(answers, place, { asked: limit, limit });
+          seen.push(...page.names);
+          place = page.next;
+        }
+        const isDown = (name: string) =>
+          known.flat().some((one) => one.breaker === name && one.state !== "closed");
+        const names = [...new Set(known.flat().map(({ breaker }) => breaker))].sort();
+        expect(seen).toEqual([...names.filter(isDown), ...names.filter((name) => !isDown(name))]);
+      }),
+    );
   });
 });

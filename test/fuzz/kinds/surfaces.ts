@@ -1,4 +1,4 @@
-import { BreakerQuery, BreakersQuery } from "../../../src/api/breakers/breaker-query.ts";
+import { BreakerQuery } from "../../../src/api/breakers/breaker-query.ts";
 import { AppError } from "../../../src/api/http/app-error.ts";
 import { makeCursor, readCursor } from "../../../src/api/http/cursor.ts";
 import { parse } from "../../../src/api/http/parse.ts";
@@ -11,7 +11,7 @@ import { checkQueueSettings } from "../../../src/intake/check-call.ts";
 import { SubmittedTask, taskFromRequest } from "../../../src/intake/task-from-request.ts";
 import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
 import { nextHop } from "../../../src/runner/redirect.ts";
-import { BreakerOperation } from "../../../src/schema/breaker.ts";
+import { BreakerOperation, BreakersQuery } from "../../../src/schema/breaker.ts";
 import { parseDuration } from "../../../src/schema/duration.ts";
 import { KeyRequest } from "../../../src/schema/key.ts";
 import { MAX_BATCH_BYTES, MAX_SETTINGS_BYTES, MAX_TASK_BYTES } from "../../../src/schema/limits.ts";

@@ -1,0 +1,23 @@
+import { firstByName, type TargetPlace } from "../../core/breaker/target-page.ts";
+import type { TargetSummary } from "../../protocol/breaker-api.ts";
+import { hasParked } from "../probe/breaker-probe.ts";
+import type { ShardContext } from "../state/context.ts";
+import { lanesOf } from "../state/gate.ts";
+import type { Target } from "../state/target.ts";
+import { breakerOf, MOST_PARKED } from "../tell/breaker-talks.ts";
+
+/** Targets as a list of breakers needs them: those that are down, and those called lately; see ShardApi. */
+export function listedTargets(ctx: ShardContext, limit: number, place?: TargetPlace): TargetSummary[] {
+  const known = ctx.targets.recent(place?.down === true);
+  const listed =
+    place === undefined
+      ? ctx.targets.troubledFirst(known).slice(0, limit)
+      : firstByName(known, ({ key }) => breakerOf(ctx, key), place.after, limit);
+  return listed.map((target) => summaryOf(ctx, target));
+}
+
+function summaryOf(ctx: ShardContext, { key, local, usedAt, heldUntil }: Target): TargetSummary {
+  const parked = hasParked(ctx, key) ? ctx.laneRows.countWaiting(lanesOf(key), MOST_PARKED) : 0;
+  const held = heldUntil > ctx.now() ? { heldUntil } : {};
+  return { key, breaker: breakerOf(ctx, key), state: local.breaker.state, usedAt, parked, ...held };
+}

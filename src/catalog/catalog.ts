@@ -29,10 +29,9 @@ import { KeyRows } from "./key-rows.ts";
 import { type NewQueue, QueueRows } from "./queue-rows.ts";
 import { QueueSeal, type Secrets } from "./queue-seal.ts";
 
-/** The name of the only Catalog object. */
-export const CATALOG_NAME = "catalog";
 /** Bounds what one answer of the catalog holds. */
 export const MAX_QUEUES = 1_000;
+
 export const MAX_KEYS = 1_000;
 
 const MIGRATIONS = [

@@ -1,4 +1,4 @@
-import type { CatalogRefusal } from "../protocol/catalog-api.ts";
+import type { Refusal } from "../protocol/refusal.ts";
 import { HOUR_MS } from "../schema/limits.ts";
 import { DEFAULT_SHARDS, type QueueSettings } from "../schema/queue.ts";
 
@@ -7,7 +7,7 @@ import { DEFAULT_SHARDS, type QueueSettings } from "../schema/queue.ts";
  * null for a new queue), and every shard needs at least one slot, and an attempt an hour of the rate. Null: nothing
  * is wrong.
  */
-export function checkSettings(settings: QueueSettings, existingShards: number | null): CatalogRefusal | null {
+export function checkSettings(settings: QueueSettings, existingShards: number | null): Refusal | null {
   const shards = existingShards ?? settings.shards ?? DEFAULT_SHARDS;
   if (settings.shards !== undefined && settings.shards !== shards) {
     return refuse(
@@ -21,7 +21,7 @@ export function checkSettings(settings: QueueSettings, existingShards: number | 
   return checkSlots(settings, shards, isNew) ?? checkRate(settings, shards, isNew);
 }
 
-function checkSlots({ concurrency }: QueueSettings, shards: number, isNew: boolean): CatalogRefusal | null {
+function checkSlots({ concurrency }: QueueSettings, shards: number, isNew: boolean): Refusal | null {
   if (concurrency >= shards) return null;
   const fix = fixFor(isNew, concurrency, `concurrency: ${shards}`);
   const expected = `expected at least the queue's number of shards (${shards})`;
@@ -29,7 +29,7 @@ function checkSlots({ concurrency }: QueueSettings, shards: number, isNew: boole
 }
 
 /** Each shard has its part of the rate: one that gets less than an attempt an hour would seem to stand still. */
-function checkRate({ rate }: QueueSettings, shards: number, isNew: boolean): CatalogRefusal | null {
+function checkRate({ rate }: QueueSettings, shards: number, isNew: boolean): Refusal | null {
   const perHour = rate === null ? shards : Math.floor((rate.limit * HOUR_MS) / rate.per);
   if (rate === null || perHour >= shards) return null;
   const enough = Math.ceil((shards * rate.per) / HOUR_MS);
@@ -44,6 +44,6 @@ function fixFor(isNew: boolean, mostShards: number, setting: string): string {
     : `set ${setting} or more, or delete the queue and create it with fewer shards`;
 }
 
-function refuse(code: CatalogRefusal["code"], path: string, message: string): CatalogRefusal {
+function refuse(code: Refusal["code"], path: string, message: string): Refusal {
   return { ok: false, code, detail: `${path}: ${message}`, errors: [{ path, message }] };
 }

@@ -1,6 +1,6 @@
-import { pathText } from "../api/http/parse.ts";
 import { isSealed, SEALED_PREFIX } from "../core/call/sealed.ts";
 import { REDACTED } from "../core/call/secret-headers.ts";
+import { pathText } from "../core/text/path-text.ts";
 import { MAX_HEADER_BYTES, MAX_HEADERS } from "../schema/limits.ts";
 import type { ProblemIssue } from "../schema/problem.ts";
 

@@ -1,28 +1,39 @@
-import { AppError } from "../api/http/app-error.ts";
 import { base64ToBytes } from "../callback/base64.ts";
 import { BODY_FIELD, headerField } from "../core/call/sealed.ts";
 import { isSecretHeader } from "../core/call/secret-headers.ts";
 import type { NewTask } from "../core/task/new-task.ts";
 import type { TaskCall } from "../core/task/task.ts";
 import type { QueueConfig } from "../protocol/queue-config.ts";
+import type { Refusal } from "../protocol/refusal.ts";
 import { type DataKey, type Keyring, toBytes, UnsealError } from "../sealing/keyring.ts";
 import { keyedHash, seal, sealBytes } from "../sealing/seal.ts";
+
+/** A task whose secrets are sealed where they have to be. */
+export interface SealedTask {
+  ok: true;
+  task: NewTask;
+}
 
 /**
  * A new task as it is stored: values of secret headers, its own and those of its callback, sealed with its queue's data
  * key, its body too where the queue wants that, and the hash of such a request keyed, so that nobody can try guesses on it. The same object where nothing in it is
- * secret, or its queue has no data key. Throws AppError `not_configured` where the queue has one that cannot be opened:
+ * secret, or its queue has no data key. Refuses as `not_configured` if the queue has one that cannot be opened:
  * what was to be encrypted is not stored in plain.
  */
-export async function sealTask(task: NewTask, queue: QueueConfig, keyring: Keyring): Promise<NewTask> {
+export async function sealTask(
+  task: NewTask,
+  queue: QueueConfig,
+  keyring: Keyring,
+): Promise<SealedTask | Refusal> {
   const [newest] = queue.dataKeys ?? [];
   const hasBody = queue.settings.encrypt && task.call.body !== null;
-  if (newest === undefined || !(hasBody || hasSecrets(task.call))) return task;
+  if (newest === undefined || !(hasBody || hasSecrets(task.call))) return { ok: true, task };
   const key = await dataKey(newest, queue.name, keyring);
+  if ("ok" in key) return key;
   const call = await sealedCall(hasBody ? await withSealedBody(task.call, key) : task.call, key);
-  if (task.requestHash === null) return { ...task, call };
+  if (task.requestHash === null) return { ok: true, task: { ...task, call } };
   const requestHash = await keyedHash(task.requestHash, key);
-  return { ...task, call, requestHash, plainHash: task.requestHash };
+  return { ok: true, task: { ...task, call, requestHash, plainHash: task.requestHash } };
 }
 
 function hasSecrets({ headers, callback }: TaskCall): boolean {
@@ -34,12 +45,12 @@ function hasSecretHeader(headers: Record<string, string>): boolean {
   return false;
 }
 
-async function dataKey(wrapped: string, queue: string, keyring: Keyring): Promise<DataKey> {
+async function dataKey(wrapped: string, queue: string, keyring: Keyring): Promise<DataKey | Refusal> {
   try {
     return await keyring.open(wrapped, queue);
   } catch (cause) {
     if (!(cause instanceof UnsealError)) throw cause;
-    throw new AppError("not_configured", `queue "${queue}": ${cause.message}`, { cause });
+    return { ok: false, code: "not_configured", detail: `queue "${queue}": ${cause.message}` };
   }
 }
 

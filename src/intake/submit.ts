@@ -1,19 +1,28 @@
-import { callShard } from "../api/access/app-env.ts";
-import { forgetQueue } from "../api/access/catalog-cache.ts";
-import { AppError } from "../api/http/app-error.ts";
-import { clock } from "../platform/clock.ts";
-import type { Env } from "../platform/env.ts";
+import { callObject, FAILURE_DETAILS, ObjectCallError } from "../platform/call-object.ts";
 import type { Grant } from "../protocol/grant.ts";
 import { shardName } from "../protocol/names.ts";
 import type { QueueConfig } from "../protocol/queue-config.ts";
-import type { SubmitResult } from "../protocol/shard-api.ts";
+import type { ShardApi, SubmitResult } from "../protocol/shard-api.ts";
 import { type RunPorts, runGrant } from "../runner/run-grant.ts";
-import { runPorts } from "../runner/run-ports.ts";
 import type { RoutedTask } from "./task-from-request.ts";
 
 /** A task with the queue it goes to. */
 export interface Submission extends RoutedTask {
   queue: QueueConfig;
+}
+
+/** What a submit needs of the world. */
+export interface SubmitPorts {
+  /** A new stub of the shard of this name, for one call. */
+  shard(name: string): Pick<ShardApi, "submit">;
+  /** A shard says that its queue is no more: what is known of it is out of date. */
+  queueGone(queue: QueueConfig): void;
+  /** Keeps the invocation alive until the promise has settled. */
+  waitUntil(promise: Promise<unknown>): void;
+  /** What it takes to make first attempts. */
+  runPorts(): RunPorts;
+  /** Epoch ms. */
+  now(): number;
 }
 
 /**
@@ -23,18 +32,17 @@ export interface Submission extends RoutedTask {
  * is awaited, so that a client that leaves cannot cut it.
  */
 export async function submit(
-  env: Env,
-  waitUntil: (promise: Promise<unknown>) => void,
+  ports: SubmitPorts,
   submissions: readonly Submission[],
 ): Promise<SubmitResult[]> {
-  const submitting = submitAll(env, submissions);
-  waitUntil(submitting.then((results) => runGrants(env, results)));
+  const submitting = submitAll(ports, submissions);
+  ports.waitUntil(submitting.then((results) => runGrants(ports, results)));
   return submitting;
 }
 
-async function submitAll(env: Env, submissions: readonly Submission[]): Promise<SubmitResult[]> {
+async function submitAll(ports: SubmitPorts, submissions: readonly Submission[]): Promise<SubmitResult[]> {
   const [only] = submissions;
-  if (only !== undefined && submissions.length === 1) return submitGroup(env, [only]);
+  if (only !== undefined && submissions.length === 1) return submitGroup(ports, [only]);
   const groups = Map.groupBy(submissions.keys(), (index) => {
     const submission = submissions[index];
     return submission === undefined ? "" : shardName(submission.queue.ref, submission.shard);
@@ -43,7 +51,7 @@ async function submitAll(env: Env, submissions: readonly Submission[]): Promise<
   await Promise.all(
     Array.from(groups.values(), async (indexes) => {
       const group = indexes.flatMap((index) => submissions[index] ?? []);
-      const answers = await submitGroup(env, group);
+      const answers = await submitGroup(ports, group);
       answers.forEach((answer, i) => {
         const index = indexes[i];
         if (index !== undefined) results[index] = answer;
@@ -54,27 +62,27 @@ async function submitAll(env: Env, submissions: readonly Submission[]): Promise<
 }
 
 /** Submits tasks that go to the same shard. */
-async function submitGroup(env: Env, group: Submission[]): Promise<SubmitResult[]> {
+async function submitGroup(ports: SubmitPorts, group: Submission[]): Promise<SubmitResult[]> {
   const [first] = group;
   if (first === undefined) return [];
   const { queue, shard } = first;
   const message = { queueVersion: queue.version, tasks: group.map(({ task }) => task) };
   try {
-    const results = await callShard(env, shardName(queue.ref, shard), (stub) => stub.submit(message));
-    if (results.some((result) => !result.ok && result.code === "queue_not_found")) forgetQueue(queue);
+    const results = await callObject(() => ports.shard(shardName(queue.ref, shard)).submit(message));
+    if (results.some((result) => !result.ok && result.code === "queue_not_found")) ports.queueGone(queue);
     return results;
   } catch (error) {
-    if (!(error instanceof AppError)) throw error;
+    if (!(error instanceof ObjectCallError)) throw error;
     logSubmitFailed(shardName(queue.ref, shard), group.length, error);
-    return group.map(() => ({ ok: false, code: error.code, detail: error.message }));
+    return group.map(() => ({ ok: false, code: error.kind, detail: FAILURE_DETAILS[error.kind] }));
   }
 }
 
-async function runGrants(env: Env, results: readonly SubmitResult[]): Promise<void> {
+async function runGrants({ now, runPorts }: SubmitPorts, results: readonly SubmitResult[]): Promise<void> {
   const grants = results.flatMap((result) => (result.ok && result.grant !== null ? [result.grant] : []));
   if (grants.length === 0) return;
-  const edge = { answeredAt: clock.now() };
-  const ports = runPorts(env, () => 0);
+  const edge = { answeredAt: now() };
+  const ports = runPorts();
   await Promise.all(grants.map((grant) => runWithNext(grant, ports, edge)));
 }
 
@@ -86,7 +94,7 @@ async function runWithNext(first: Grant, ports: RunPorts, edge: { answeredAt: nu
   }
 }
 
-function logSubmitFailed(shard: string, tasks: number, problem: AppError): void {
-  const line = { event: "submit_failed", shard, tasks, code: problem.code, error: String(problem.cause) };
+function logSubmitFailed(shard: string, tasks: number, error: ObjectCallError): void {
+  const line = { event: "submit_failed", shard, tasks, code: error.kind, error: error.message };
   console.error(JSON.stringify(line));
 }

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { AppError, invalidRequest } from "../api/http/app-error.ts";
 import { type AddressRules, checkTargetUrl } from "../core/address/target-url.ts";
 import type { TaskSource } from "../core/json/task-source.ts";
 import type { NewTask } from "../core/task/new-task.ts";
@@ -7,6 +6,7 @@ import type { TaskCall, TaskCallback } from "../core/task/task.ts";
 import { makeTaskId } from "../core/task/task-id.ts";
 import { hashText } from "../core/text/hash.ts";
 import type { QueueConfig } from "../protocol/queue-config.ts";
+import { invalid, type Refusal } from "../protocol/refusal.ts";
 import { show } from "../schema/duration.ts";
 import { MAX_BODY_BYTES, MAX_DELAY_MS } from "../schema/limits.ts";
 import type { ProblemIssue } from "../schema/problem.ts";
@@ -52,21 +52,24 @@ export interface SubmitSituation {
 
 /** A task and the number of the shard that its id names. */
 export interface RoutedTask {
+  ok: true;
   task: NewTask;
   shard: number;
 }
 
 /**
- * Makes a task of a parsed request: the one place where the wire's names end. Throws AppError `invalid_request` that
- * names every wrong place, or `body_too_large`.
+ * Makes a task of a parsed request: the one place where the wire's names end. Refuses as `invalid_request`
+ * with every wrong place, or as `body_too_large`.
  */
 export async function taskFromRequest(
   request: SubmittedTask,
   situation: SubmitSituation,
   source: TaskSource | null = null,
-): Promise<RoutedTask> {
+): Promise<RoutedTask | Refusal> {
   const { queue, now, random } = situation;
-  const { call, origin } = callFrom(request, situation, source);
+  const made = callFrom(request, situation, source);
+  if ("ok" in made) return made;
+  const { call, origin } = made;
   const key = request.idempotency_key ?? null;
   const shard = shardFor(queue, key, random);
   const { delay: delayMs = 0, run_at: runAt = null } = request;
@@ -82,7 +85,7 @@ export async function taskFromRequest(
     requestHash: key === null ? null : await requestHash(request, source),
     edge: situation.mayEdge && timeoutMs <= EDGE_TIMEOUT_MS && delayMs === 0 && runAt === null,
   };
-  return { task, shard };
+  return { ok: true, task, shard };
 }
 
 /** Keyed tasks always go to the same shard, where their key is kept; others spread evenly. */
@@ -95,7 +98,7 @@ function callFrom(
   request: SubmittedTask,
   situation: SubmitSituation,
   source: TaskSource | null,
-): { call: TaskCall; origin: string } {
+): { call: TaskCall; origin: string } | Refusal {
   const { rules, queue, now } = situation;
   const target = checkTargetUrl(request.url, rules);
   const { headers, issues } = checkHeaders(request.headers, "headers");
@@ -106,8 +109,10 @@ function callFrom(
     issues.push(...checkRetry(request.retry, queue.settings.retry.backoff, rules));
   }
   if (request.callback) issues.push(...checkCallback(request.callback, queue.settings, rules));
-  if (issues.length > 0 || !target.ok) throw invalidRequest(issues);
-  const { body, bodyEncoding, contentType } = bodyFrom(request, source?.body ?? null);
+  if (issues.length > 0 || !target.ok) return invalid(issues);
+  const sent = bodyFrom(request, source?.body ?? null);
+  if ("ok" in sent) return sent;
+  const { body, bodyEncoding, contentType } = sent;
   const { traceparent = situation.traceparent, ...others } = headers;
   if (contentType !== null) others["content-type"] ??= contentType;
   const call: TaskCall = {
@@ -157,10 +162,11 @@ function callbackFrom({ url, on, timeout, headers, retry }: CallbackSettings): T
 function bodyFrom(
   request: SubmittedTask,
   source: string | null,
-): Pick<TaskCall, "body" | "bodyEncoding"> & { contentType: string | null } {
+): (Pick<TaskCall, "body" | "bodyEncoding"> & { contentType: string | null }) | Refusal {
   if (request.body_base64 !== undefined) {
     const padding = /=*$/.exec(request.body_base64)?.[0].length ?? 0;
-    limitBody((request.body_base64.length / 4) * 3 - padding, "body_base64");
+    const bytes = (request.body_base64.length / 4) * 3 - padding;
+    if (bytes > MAX_BODY_BYTES) return tooLarge(bytes, "body_base64");
     return { body: request.body_base64, bodyEncoding: "base64", contentType: null };
   }
   const { body } = request;
@@ -169,13 +175,13 @@ function bodyFrom(
   const isText = typeof body === "string";
   const text = isText ? body : (source ?? JSON.stringify(body));
   // UTF-8 has at most three bytes for each UTF-16 unit: most bodies need no counting.
-  if (text.length * 3 > MAX_BODY_BYTES) limitBody(new TextEncoder().encode(text).byteLength, "body");
+  const bytes = text.length * 3 > MAX_BODY_BYTES ? new TextEncoder().encode(text).byteLength : 0;
+  if (bytes > MAX_BODY_BYTES) return tooLarge(bytes, "body");
   const contentType = isText ? "text/plain;charset=utf-8" : "application/json";
   return { body: text, bodyEncoding: "utf8", contentType };
 }
 
-function limitBody(bytes: number, path: string): void {
-  if (bytes <= MAX_BODY_BYTES) return;
+function tooLarge(bytes: number, path: string): Refusal {
   const message = `expected a body of at most ${MAX_BODY_BYTES} bytes, got ${bytes}`;
-  throw new AppError("body_too_large", `${path}: ${message}`, { errors: [{ path, message }] });
+  return { ok: false, code: "body_too_large", detail: `${path}: ${message}`, errors: [{ path, message }] };
 }

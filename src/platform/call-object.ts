@@ -9,6 +9,13 @@ const REPEAT_AFTER_MS = [20, 60, 180];
  */
 export type ObjectCallFailure = "overloaded" | "storage_unavailable" | "unavailable";
 
+/** What a caller is told of it. */
+export const FAILURE_DETAILS: Record<ObjectCallFailure, string> = {
+  overloaded: "too many requests for this storage; try again in a second",
+  storage_unavailable: "storage takes no writes: the disk is full or fails; try again in a while",
+  unavailable: "storage did not answer; try again in a second",
+};
+
 /** A call of a Durable Object that got no answer. */
 export class ObjectCallError extends Error {
   override name = "ObjectCallError";

@@ -1,5 +1,4 @@
 import type { KeyRequest, Scope } from "../schema/key.ts";
-import type { ProblemIssue } from "../schema/problem.ts";
 import type { QueueSettings } from "../schema/queue.ts";
 import type { QueueConfig } from "./queue-config.ts";
 import type { Refusal } from "./refusal.ts";
@@ -16,13 +15,10 @@ export interface KeyRecord {
   createdAt: number;
 }
 
-/** An expected refusal that may name the wrong places of a request. */
-export type CatalogRefusal = Refusal & { errors?: ProblemIssue[] };
-
 /** `secret` is the new queue's own signing secret; null where it has the deployment's, or was there already. */
 export type PutQueueAnswer =
   | { ok: true; config: QueueConfig; created: boolean; secret: string | null }
-  | CatalogRefusal;
+  | Refusal;
 
 export type QueueAnswer = { ok: true; config: QueueConfig } | Refusal;
 export type RotateAnswer =

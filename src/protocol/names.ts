@@ -14,3 +14,6 @@ export function shareOf(whole: number, shards: number, shard: number): number {
 export function breakerName(key: string, share: BreakerSettings["share"], queueRef: number): string {
   return share === "queue" ? `q${queueRef} ${key}` : key;
 }
+
+/** The name of the only Catalog object. */
+export const CATALOG_NAME = "catalog";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { AppError, invalidRequest } from "../../src/api/http/app-error.ts";
+import { AppError, invalidRequest, refused } from "../../src/api/http/app-error.ts";
 import { parse } from "../../src/api/http/parse.ts";
 import { checkTargetUrl, parseAddressRules } from "../../src/core/address/target-url.ts";
 import type { CallRequest } from "../../src/core/call/call.ts";
@@ -50,10 +50,10 @@ function taskPlace(path: string, request: (url: string) => object) {
     traceparent: null,
     mayEdge: true,
   };
-  return placeAt(
-    path,
-    async (url) => void (await taskFromRequest(parse(SubmittedTask, request(url)), situation)),
-  );
+  return placeAt(path, async (url) => {
+    const routed = await taskFromRequest(parse(SubmittedTask, request(url)), situation);
+    if (!routed.ok) throw refused(routed);
+  });
 }
 
 function queuePlace(path: string, settings: (url: string) => object) {

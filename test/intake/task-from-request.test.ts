@@ -1,9 +1,13 @@
 import { describe, expect, test } from "vitest";
-import type { AppError } from "../../src/api/http/app-error.ts";
 import { parse } from "../../src/api/http/parse.ts";
 import { parseAddressRules } from "../../src/core/address/target-url.ts";
 import { parseTaskId } from "../../src/core/task/task-id.ts";
-import { type SubmitSituation, SubmittedTask, taskFromRequest } from "../../src/intake/task-from-request.ts";
+import {
+  type RoutedTask,
+  type SubmitSituation,
+  SubmittedTask,
+  taskFromRequest,
+} from "../../src/intake/task-from-request.ts";
 import type { QueueConfig } from "../../src/protocol/queue-config.ts";
 import { DAY_MS, MAX_BODY_BYTES } from "../../src/schema/limits.ts";
 import { QueueSettings, type QueueSettingsInput } from "../../src/schema/queue.ts";
@@ -29,7 +33,16 @@ function queue(settings: QueueSettingsInput = {}): QueueConfig {
   };
 }
 
-function make(request: TaskRequestInput, situation: Partial<SubmitSituation> = {}) {
+async function make(
+  request: TaskRequestInput,
+  situation: Partial<SubmitSituation> = {},
+): Promise<RoutedTask> {
+  const routed = await take(request, situation);
+  if (!routed.ok) throw new Error(routed.detail);
+  return routed;
+}
+
+function take(request: TaskRequestInput, situation: Partial<SubmitSituation> = {}) {
   return taskFromRequest(parse(SubmittedTask, request), {
     queue: queue(),
     rules: parseAddressRules(undefined),
@@ -41,14 +54,10 @@ function make(request: TaskRequestInput, situation: Partial<SubmitSituation> = {
   });
 }
 
-async function errorOf(
-  request: TaskRequestInput,
-  situation: Partial<SubmitSituation> = {},
-): Promise<AppError> {
-  return make(request, situation).then(
-    () => Promise.reject(new Error("expected a refusal")),
-    (error: AppError) => error,
-  );
+async function errorOf(request: TaskRequestInput, situation: Partial<SubmitSituation> = {}) {
+  const refusal = await take(request, situation);
+  if (refusal.ok) throw new Error("expected a refusal");
+  return { ...refusal, errors: refusal.errors ?? [] };
 }
 
 describe("taskFromRequest", () => {
@@ -180,7 +189,7 @@ describe("taskFromRequest", () => {
   test("names every wrong place at once", async () => {
     const error = await errorOf({ url: "nope", headers: { te: "x" }, retry: { conditions: ["1"] } });
     expect(error.errors.map((issue) => issue.path)).toEqual(["headers.te", "url", "retry.conditions[0]"]);
-    expect(error.message).toMatch(/^headers\.te: .* \(and 2 more\)$/);
+    expect(error.detail).toMatch(/^headers\.te: .* \(and 2 more\)$/);
   });
 
   test("lets a schedule take its intervals from the queue", async () => {

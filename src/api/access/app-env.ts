@@ -1,8 +1,8 @@
 import type { Context } from "hono";
-import { CATALOG_NAME } from "../../catalog/catalog.ts";
-import { callObject, ObjectCallError, type ObjectCallFailure } from "../../platform/call-object.ts";
+import { callObject, FAILURE_DETAILS, ObjectCallError } from "../../platform/call-object.ts";
 import type { Env } from "../../platform/env.ts";
 import type { CatalogApi } from "../../protocol/catalog-api.ts";
+import { CATALOG_NAME } from "../../protocol/names.ts";
 import type { Scope } from "../../schema/key.ts";
 import { AppError } from "../http/app-error.ts";
 
@@ -69,18 +69,12 @@ export function catalogStub(env: Env): CatalogApi {
   return env.CATALOG.getByName(CATALOG_NAME) as unknown as CatalogApi;
 }
 
-const DETAILS: Record<ObjectCallFailure, string> = {
-  overloaded: "too many requests for this storage; try again in a second",
-  storage_unavailable: "storage takes no writes: the disk is full or fails; try again in a while",
-  unavailable: "storage did not answer; try again in a second",
-};
-
 /** An object that gave no answer becomes the problem its caller gets. */
 async function orProblem<T>(calling: Promise<T>): Promise<T> {
   try {
     return await calling;
   } catch (error) {
     if (!(error instanceof ObjectCallError)) throw error;
-    throw new AppError(error.kind, DETAILS[error.kind], { cause: error });
+    throw new AppError(error.kind, FAILURE_DETAILS[error.kind], { cause: error });
   }
 }

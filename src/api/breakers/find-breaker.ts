@@ -7,8 +7,8 @@ import { MAX_BREAKER_KEY_LENGTH } from "../../schema/limits.ts";
 import { TaskRequest } from "../../schema/task.ts";
 import { rulesOf } from "../access/address-rules.ts";
 import type { AppContext } from "../access/app-env.ts";
+import { findQueue } from "../access/find-queue.ts";
 import { AppError, invalidRequest } from "../http/app-error.ts";
-import { findQueue } from "../tasks/find-task.ts";
 
 /** Which breaker a request means. */
 export interface BreakerPlace {

@@ -1,3 +1,4 @@
+import { invalid, type Refusal } from "../../protocol/refusal.ts";
 import type { ErrorCode, Problem, ProblemIssue } from "../../schema/problem.ts";
 
 /** The most wrong places one problem lists; the first of them are the most telling. */
@@ -64,11 +65,8 @@ export class AppError extends Error {
 }
 
 /** An `invalid_request` whose detail is its first wrong place. Expects at least one. */
-export function invalidRequest(errors: readonly ProblemIssue[]): AppError {
-  const [first] = errors;
-  const where = first === undefined || first.path === "" ? "" : `${first.path}: `;
-  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
-  return new AppError("invalid_request", `${where}${first?.message ?? "invalid request"}${more}`, { errors });
+export function invalidRequest(errors: ProblemIssue[]): AppError {
+  return refused(invalid(errors));
 }
 
 /** The body of a problem+json answer. */
@@ -83,4 +81,9 @@ export function problemOf(error: AppError, requestId: string): Problem {
     ...(error.errors.length > 0 && { errors: error.errors.slice(0, MAX_ISSUES) }),
     request_id: requestId,
   };
+}
+
+/** The problem of an expected refusal that came as a value. */
+export function refused(refusal: Refusal): AppError {
+  return new AppError(refusal.code, refusal.detail, refusal.errors ? { errors: refusal.errors } : {});
 }

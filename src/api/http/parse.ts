@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { pathText } from "../../core/text/path-text.ts";
 import { show } from "../../schema/duration.ts";
 import type { ProblemIssue } from "../../schema/problem.ts";
 import { invalidRequest } from "./app-error.ts";
@@ -13,9 +14,9 @@ const NAMES: Record<string, string> = {
   record: "an object",
   null: "null",
 };
+
 const UNITS: Record<string, string> = { string: " characters", array: " items" };
 
-const MAX_NAME_LENGTH = 100;
 /** As many as a problem shows. */
 const MAX_SUGGESTED = 20;
 
@@ -39,20 +40,6 @@ function safeParse<S extends z.ZodType>(schema: S, value: unknown) {
       { path: "", message: "expected an array or a string, got an object with a length" },
     ]);
   }
-}
-
-/**
- * A path as the API writes it, below `start`: `retry.rules[0].when`, `headers["x y"]`; "" for the whole. Names that are
- * longer than MAX_NAME_LENGTH are cut.
- */
-export function pathText(path: readonly PropertyKey[], start = ""): string {
-  return path.reduce<string>((text, part) => {
-    if (typeof part === "number") return `${text}[${part}]`;
-    const whole = String(part);
-    const name = whole.length > MAX_NAME_LENGTH ? `${whole.slice(0, MAX_NAME_LENGTH)}...` : whole;
-    if (!/^[A-Za-z_$][\w$-]*$/.test(name)) return `${text}[${JSON.stringify(name)}]`;
-    return text === "" ? name : `${text}.${name}`;
-  }, start);
 }
 
 /** One issue for each unknown field, at the field itself; others as they are. */

@@ -1,8 +1,8 @@
 import { sourceOf, type TaskSource } from "../../core/json/task-source.ts";
+import { pathText } from "../../core/text/path-text.ts";
 import { MAX_YAML_BYTES } from "../../schema/limits.ts";
 import { AppError, invalidRequest } from "./app-error.ts";
 import { findJsonFault } from "./json-fault.ts";
-import { pathText } from "./parse.ts";
 import { plainJsonFault, type TaskLevel } from "./plain-json.ts";
 import { parseYaml } from "./yaml-text.ts";
 

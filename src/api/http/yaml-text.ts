@@ -1,7 +1,7 @@
 import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument, type Scalar, visit } from "yaml";
 import { isExactNumber } from "../../core/json/json-source.ts";
+import { pathText } from "../../core/text/path-text.ts";
 import { AppError, invalidRequest } from "./app-error.ts";
-import { pathText } from "./parse.ts";
 
 /** A few anchors are handy; many are how a small text becomes a huge value. */
 const MAX_ALIASES = 20;

@@ -5,10 +5,9 @@ import { MAX_SETTINGS_BYTES } from "../../schema/limits.ts";
 import { type AppEnv, callCatalog, catalogStub } from "../access/app-env.ts";
 import { needs, needsAllQueues } from "../access/auth.ts";
 import { forgetKey } from "../access/catalog-cache.ts";
-import { AppError } from "../http/app-error.ts";
+import { AppError, refused } from "../http/app-error.ts";
 import { parse } from "../http/parse.ts";
 import { readBody } from "../http/read-body.ts";
-import { refused } from "../tasks/find-task.ts";
 
 /** Make, list and revoke API keys. */
 export const keys = new Hono<AppEnv>();

@@ -18,10 +18,10 @@ import {
 } from "../access/app-env.ts";
 import { mayUse, needs } from "../access/auth.ts";
 import { forgetQueue, rememberQueue } from "../access/catalog-cache.ts";
-import { AppError, invalidRequest } from "../http/app-error.ts";
+import { findQueue, noQueue } from "../access/find-queue.ts";
+import { AppError, invalidRequest, refused } from "../http/app-error.ts";
 import { parse } from "../http/parse.ts";
 import { readBody } from "../http/read-body.ts";
-import { findQueue, noQueue, refused } from "../tasks/find-task.ts";
 import { changesSharedBreakers } from "./check-shared-breaker.ts";
 import { DeleteQuery } from "./delete-query.ts";
 import { queueView, sumStats } from "./queue-view.ts";

@@ -7,7 +7,7 @@ import { keyringOf } from "../../sealing/env-keyring.ts";
 import { UnsealError } from "../../sealing/keyring.ts";
 import { unseal } from "../../sealing/seal.ts";
 import { cachedQueueByRef } from "../access/catalog-cache.ts";
-import { refused } from "./find-task.ts";
+import { refused } from "../http/app-error.ts";
 import { taskAnswer } from "./task-json.ts";
 
 /** Stands for a body that is stored encrypted and cannot be decrypted. */

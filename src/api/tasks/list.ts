@@ -3,10 +3,10 @@ import type { TaskList, TaskQuery } from "../../schema/task.ts";
 import { type AppContext, readShard } from "../access/app-env.ts";
 import { mayUse } from "../access/auth.ts";
 import { cachedQueues } from "../access/catalog-cache.ts";
+import { findQueue } from "../access/find-queue.ts";
 import { withinScanBudget } from "../access/scan-limits.ts";
 import { mapSome, shardGroup, shardsOf } from "../access/shard-groups.ts";
 import { makeCursor, readCursor } from "../http/cursor.ts";
-import { findQueue } from "./find-task.ts";
 import { mergePages } from "./merge-pages.ts";
 
 /** Where a page begins: below a task id, in the queues from a reference on. */

@@ -4,11 +4,12 @@ import { MAX_SETTINGS_BYTES } from "../../schema/limits.ts";
 import { RekeyRequest, type RekeyResult, TaskRekey } from "../../schema/rekey.ts";
 import { type AppContext, type AppEnv, callShard } from "../access/app-env.ts";
 import { needs } from "../access/auth.ts";
+import { findQueue } from "../access/find-queue.ts";
 import { makeCursor, readCursor } from "../http/cursor.ts";
 import { parse } from "../http/parse.ts";
 import { readBody } from "../http/read-body.ts";
 import { answerTask } from "./answer-task.ts";
-import { findQueue, shardOfTask } from "./find-task.ts";
+import { shardOfTask } from "./find-task.ts";
 
 /** Tasks that one call to a shard moves at most; each is a commit's part, which others wait for. */
 const SLICE = 200;

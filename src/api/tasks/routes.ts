@@ -4,10 +4,11 @@ import { slotOrder } from "../../core/pressure/ageing.ts";
 import type { NewTask } from "../../core/task/new-task.ts";
 import { isTraceparent } from "../../intake/check-headers.ts";
 import { sealTask } from "../../intake/seal-task.ts";
-import { type Submission, submit } from "../../intake/submit.ts";
+import { type Submission, type SubmitPorts, submit } from "../../intake/submit.ts";
 import { type SubmitSituation, SubmittedTask, taskFromRequest } from "../../intake/task-from-request.ts";
 import { clock } from "../../platform/clock.ts";
 import type { OperateAction, SubmitResult } from "../../protocol/shard-api.ts";
+import { runPorts } from "../../runner/run-ports.ts";
 import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../../schema/limits.ts";
 import type { Problem } from "../../schema/problem.ts";
 import { BatchRequest, type TaskAccepted, TaskQuery } from "../../schema/task.ts";
@@ -15,13 +16,14 @@ import { keyringOf } from "../../sealing/env-keyring.ts";
 import { rulesOf } from "../access/address-rules.ts";
 import { type AppContext, type AppEnv, callShard, readShard } from "../access/app-env.ts";
 import { mayUse, needs } from "../access/auth.ts";
-import { cachedQueue } from "../access/catalog-cache.ts";
-import { AppError, invalidRequest, problemOf } from "../http/app-error.ts";
+import { cachedQueue, forgetQueue } from "../access/catalog-cache.ts";
+import { noQueue } from "../access/find-queue.ts";
+import { AppError, invalidRequest, problemOf, refused } from "../http/app-error.ts";
 import { parse } from "../http/parse.ts";
 import { readRequest } from "../http/read-body.ts";
 import { countTaskValues, MAX_TASK_VALUES } from "../http/task-values.ts";
 import { answerTask } from "./answer-task.ts";
-import { noQueue, refused, shardOfTask } from "./find-task.ts";
+import { shardOfTask } from "./find-task.ts";
 import { listTasks } from "./list.ts";
 import { RetryQuery } from "./retry-query.ts";
 import { listAnswer } from "./task-json.ts";
@@ -38,7 +40,7 @@ export const tasks = new Hono<AppEnv>();
 tasks.post("/v1/tasks", needs("submit"), async (c) => {
   const { value, tasks } = await readRequest(c.req.raw, MAX_TASK_BYTES, { yaml: true, kind: "task" });
   const submission = await submissionOf(c, value, tasks?.[0] ?? null, c.req.header("idempotency-key"));
-  const [result] = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), [submission]);
+  const [result] = await submit(submitPorts(c), [submission]);
   const task = acceptedOf(result);
   // Not c.json: it makes the headers three times.
   return new Response(JSON.stringify(task), {
@@ -71,7 +73,7 @@ tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {
     } else indexes[submissions.push(submission) - 1] = index;
   }
   offerFirstAttempts(submissions.map(({ task }) => task));
-  const answers = await submit(c.env, (promise) => c.executionCtx.waitUntil(promise), submissions);
+  const answers = await submit(submitPorts(c), submissions);
   for (const [i, index] of indexes.entries()) {
     results[index] = await orProblem(c, async () => ({ task: acceptedOf(answers[i]) }));
   }
@@ -137,8 +139,20 @@ async function submissionOf(
     mayEdge: true,
   };
   const routed = await taskFromRequest(request, situation, source);
-  const task = await sealTask(routed.task, queue, keyringOf(c.env));
-  return { ...routed, task, queue };
+  if (!routed.ok) throw refused(routed);
+  const sealed = await sealTask(routed.task, queue, keyringOf(c.env));
+  if (!sealed.ok) throw new AppError(sealed.code, sealed.detail, { cause: sealed.detail });
+  return { ...routed, task: sealed.task, queue };
+}
+
+function submitPorts(c: AppContext): SubmitPorts {
+  return {
+    shard: (name) => c.env.SHARD.getByName(name),
+    queueGone: forgetQueue,
+    waitUntil: (promise) => c.executionCtx.waitUntil(promise),
+    runPorts: () => runPorts(c.env, () => 0),
+    now: clock.now,
+  };
 }
 
 function tooManyValues(): AppError {

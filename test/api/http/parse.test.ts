@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { AppError } from "../../../src/api/http/app-error.ts";
-import { parse, pathText } from "../../../src/api/http/parse.ts";
+import { parse } from "../../../src/api/http/parse.ts";
+import { pathText } from "../../../src/core/text/path-text.ts";
 import { SubmittedTask } from "../../../src/intake/task-from-request.ts";
 import { TaskQuery } from "../../../src/schema/task.ts";
 import { cpuMs } from "../../support/server/cpu-time.ts";

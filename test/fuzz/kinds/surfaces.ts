@@ -1,5 +1,5 @@
 import { BreakerQuery } from "../../../src/api/breakers/breaker-query.ts";
-import { AppError } from "../../../src/api/http/app-error.ts";
+import { AppError, refused } from "../../../src/api/http/app-error.ts";
 import { makeCursor, readCursor } from "../../../src/api/http/cursor.ts";
 import { parse } from "../../../src/api/http/parse.ts";
 import { readBody } from "../../../src/api/http/read-body.ts";
@@ -149,7 +149,9 @@ async function toTask(raw: unknown): Promise<unknown> {
     traceparent: null,
     mayEdge: true,
   };
-  return taskFromRequest(parse(SubmittedTask, raw), situation);
+  const routed = await taskFromRequest(parse(SubmittedTask, raw), situation);
+  if (!routed.ok) throw refused(routed);
+  return routed;
 }
 
 async function takeQueue(text: string, type: "json" | "yaml"): Promise<unknown> {

@@ -2,7 +2,7 @@ import type { MiddlewareHandler } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { AppContext, AppEnv } from "./access/app-env.ts";
 import { AppError, PROBLEM_KINDS, problemOf } from "./http/app-error.ts";
-import { methodsOf } from "./reference/all-routes.ts";
+import { methodsOf } from "./routes.ts";
 
 /** Gives every request its id, and every answer the header that tells it; no answer is kept by caches or guessed at. */
 export const withRequestId: MiddlewareHandler<AppEnv> = async (c, next) => {

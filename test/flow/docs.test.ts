@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { PROBLEM_KINDS } from "../../src/api/http/app-error.ts";
 import { parseYaml } from "../../src/api/http/yaml-text.ts";
-import { ROUTES } from "../../src/api/reference/all-routes.ts";
+import { ROUTES } from "../../src/api/routes.ts";
 import { checkPolicy } from "../../src/core/policy/check-policy.ts";
 import { formatDuration } from "../../src/schema/duration.ts";
 import * as limits from "../../src/schema/limits.ts";

@@ -1,6 +1,6 @@
 import { Agent } from "node:http";
 import type { RouteDoc } from "../../src/api/http/route-doc.ts";
-import { ROUTES } from "../../src/api/reference/all-routes.ts";
+import { ROUTES } from "../../src/api/routes.ts";
 import { restingMemoryMb } from "../crashes/memory.ts";
 import { startServer, type TestServer } from "../support/server/server.ts";
 import { ask } from "../support/server/stories.ts";

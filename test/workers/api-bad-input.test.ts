@@ -1,7 +1,7 @@
 import { env as rawEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { createApp } from "../../src/api/app.ts";
-import { ROUTES } from "../../src/api/reference/all-routes.ts";
+import { ROUTES } from "../../src/api/routes.ts";
 import type { Env } from "../../src/platform/env.ts";
 import { MAX_BATCH_BYTES, MAX_BODY_BYTES, MAX_TASK_BYTES } from "../../src/schema/limits.ts";
 import { call, callProblem } from "../support/workers/api.ts";

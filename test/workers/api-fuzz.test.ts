@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { ROUTES } from "../../src/api/reference/all-routes.ts";
+import { ROUTES } from "../../src/api/routes.ts";
 import { call, callJson, stubTargets, submitTask } from "../support/workers/api.ts";
 
 const FIELDS = [

@@ -2,7 +2,7 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env as rawEnv } from "cloudflare:workers";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../src/api/app.ts";
-import { ROUTES } from "../../src/api/reference/all-routes.ts";
+import { ROUTES } from "../../src/api/routes.ts";
 import { makeApiKey } from "../../src/core/text/api-key.ts";
 import type { Env } from "../../src/platform/env.ts";
 import type { Scope } from "../../src/schema/key.ts";

@@ -1,9 +1,14 @@
 import type { z } from "zod";
 import type { Scope } from "../../schema/key.ts";
 import type { ErrorCode } from "../../schema/problem.ts";
-import type { RequestSchemaName, ResponseSchemaName } from "../reference/schemas.ts";
 
-/** One route as the documentation tells it; a test holds the router to this list. */
+/** A schema with the name that the OpenAPI document gives it. */
+export interface NamedSchema {
+  name: string;
+  schema: z.ZodType;
+}
+
+/** One route as the documentation tells it. */
 export interface RouteDoc {
   method: "GET" | "POST" | "PUT" | "DELETE";
   /** Parameters in braces. */
@@ -16,8 +21,8 @@ export interface RouteDoc {
   query?: z.ZodObject;
   /** Request headers that have a meaning of their own here. */
   headers?: Record<string, string>;
-  request?: { schema: RequestSchemaName; types: readonly string[]; example: string };
-  responses: readonly { status: number; description: string; schema?: ResponseSchemaName; type?: string }[];
+  request?: { schema: NamedSchema; types: readonly string[]; example: string };
+  responses: readonly { status: number; description: string; schema?: NamedSchema; type?: string }[];
   problems: readonly ErrorCode[];
 }
 

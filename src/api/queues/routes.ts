@@ -1,4 +1,3 @@
-import { Hono } from "hono";
 import { checkQueueSettings } from "../../intake/check-call.ts";
 import { clock } from "../../platform/clock.ts";
 import type { Env } from "../../platform/env.ts";
@@ -8,78 +7,160 @@ import { MAX_SETTINGS_BYTES } from "../../schema/limits.ts";
 import { QueueSettings } from "../../schema/queue.ts";
 import { QueueName } from "../../schema/task.ts";
 import { rulesOf } from "../access/address-rules.ts";
-import {
-  type AppContext,
-  type AppEnv,
-  callCatalog,
-  callShard,
-  catalogStub,
-  readShard,
-} from "../access/app-env.ts";
-import { mayUse, needs } from "../access/auth.ts";
+import { type AppContext, callCatalog, callShard, catalogStub, readShard } from "../access/app-env.ts";
+import { mayUse } from "../access/auth.ts";
 import { forgetQueue, rememberQueue } from "../access/catalog-cache.ts";
 import { findQueue, noQueue } from "../access/find-queue.ts";
+import { pathParam, type Route } from "../access/route.ts";
 import { AppError, invalidRequest, refused } from "../http/app-error.ts";
 import { parse } from "../http/parse.ts";
 import { readBody } from "../http/read-body.ts";
+import { BODY_PROBLEMS, JSON_OR_YAML } from "../http/route-doc.ts";
 import { changesSharedBreakers } from "./check-shared-breaker.ts";
 import { DeleteQuery } from "./delete-query.ts";
 import { queueView, sumStats } from "./queue-view.ts";
+import { QUEUE, QUEUE_LIST, QUEUE_PUT, QUEUE_SETTINGS, ROTATED_SECRET } from "./schemas.ts";
+
+const QUEUE_NOW = { status: 200, description: "The queue as it is now", schema: QUEUE } as const;
 
 /** Make, read, change and delete queues. */
-export const queues = new Hono<AppEnv>();
-
-queues.get("/v1/queues", needs("read"), async (c) => {
-  const all = await callCatalog(c.env, (catalog) => catalog.queues());
-  return c.json({ queues: all.filter((queue) => mayUse(c, queue)).map(queueView) });
-});
-
-queues.put("/v1/queues/:name", needs("admin"), async (c) => {
-  const name = nameOf(c.req.param("name"));
-  if (!mayUse(c, name)) throw noQueue(name);
-  const settings = parse(QueueSettings, await readBody(c.req.raw, MAX_SETTINGS_BYTES, { yaml: true }));
-  const issues = checkQueueSettings(settings, rulesOf(c.env));
-  if (issues.length > 0) throw invalidRequest(issues);
-  if (c.get("caller").queues !== null) await refuseSharedBreakers(c.env, name, settings);
-  const answer = await callCatalog(c.env, (catalog) => catalog.putQueue(name, settings));
-  if (!answer.ok) throw refused(answer);
-  await spread(c.env, answer.config);
-  const secret = answer.secret === null ? {} : { signing_secret: answer.secret };
-  return c.json({ ...queueView(answer.config), ...secret }, answer.created ? 201 : 200);
-});
-
-queues.get("/v1/queues/:name", needs("read"), async (c) => {
-  const queue = await findQueue(c, c.req.param("name"));
-  return c.json({ ...queueView(queue), ...(await statsOf(c.env, queue)) });
-});
-
-queues.delete("/v1/queues/:name", needs("admin"), async (c) => {
-  const name = c.req.param("name");
-  if (!mayUse(c, name)) throw noQueue(name);
-  const { force } = parse(DeleteQuery, c.req.query());
-  const queue = await callCatalog(c.env, (catalog) => catalog.queueByName(name));
-  if (queue === null) throw noQueue(name);
-  // Goes on when the client leaves: a deletion that breaks off leaves shards closed until it is asked for again.
-  const deleting = callCatalog(c.env, (catalog) => catalog.deleteQueue(name, force === "true"));
-  c.executionCtx.waitUntil(deleting.catch(() => undefined));
-  const answer = await deleting;
-  if (!answer.ok) throw refused(answer);
-  forgetQueue(queue);
-  return c.body(null, 204);
-});
-
-queues.post("/v1/queues/:name/pause", needs("operate"), (c) => setPaused(c, c.req.param("name"), true));
-
-queues.post("/v1/queues/:name/resume", needs("operate"), (c) => setPaused(c, c.req.param("name"), false));
-
-queues.post("/v1/queues/:name/rotate-secret", needs("admin"), async (c) => {
-  const { name } = await findQueue(c, c.req.param("name"));
-  const answer = await rotate(c.env, name);
-  if (!answer.ok) throw refused(answer);
-  await spread(c.env, answer.config);
-  const until = new Date(answer.previousValidUntil).toISOString();
-  return c.json({ secret: answer.secret, previous_valid_until: until });
-});
+export const QUEUE_ROUTES: readonly Route[] = [
+  {
+    method: "GET",
+    path: "/v1/queues",
+    tag: "Queues",
+    summary: "List queues",
+    description: "All queues that the key may see, by name, without counts.",
+    scope: "read",
+    responses: [{ status: 200, description: "The queues", schema: QUEUE_LIST }],
+    problems: [],
+    handle: async (c) => {
+      const all = await callCatalog(c.env, (catalog) => catalog.queues());
+      return c.json({ queues: all.filter((queue) => mayUse(c, queue)).map(queueView) });
+    },
+  },
+  {
+    method: "PUT",
+    path: "/v1/queues/{name}",
+    tag: "Queues",
+    summary: "Make or change a queue",
+    description:
+      "Replaces all settings; what is left out gets its default. Waiting tasks follow the new settings too. The " +
+      "number of shards is fixed when the queue is made; `concurrency`, and the attempts that `rate` allows in an " +
+      "hour, must be at least that number. A key that is limited to some queues may set what opens and closes a " +
+      "breaker only with `share: queue`.",
+    scope: "admin",
+    request: {
+      schema: QUEUE_SETTINGS,
+      types: JSON_OR_YAML,
+      example: JSON.stringify({
+        retry: { max_attempts: 3, backoff: { initial_interval: "1s" } },
+        concurrency: 64,
+      }),
+    },
+    responses: [
+      { status: 200, description: "Changed", schema: QUEUE_PUT },
+      { status: 201, description: "Made", schema: QUEUE_PUT },
+    ],
+    problems: [...BODY_PROBLEMS, "queue_conflict"],
+    handle: async (c) => {
+      const name = nameOf(pathParam(c, "name"));
+      if (!mayUse(c, name)) throw noQueue(name);
+      const settings = parse(QueueSettings, await readBody(c.req.raw, MAX_SETTINGS_BYTES, { yaml: true }));
+      const issues = checkQueueSettings(settings, rulesOf(c.env));
+      if (issues.length > 0) throw invalidRequest(issues);
+      if (c.get("caller").queues !== null) await refuseSharedBreakers(c.env, name, settings);
+      const answer = await callCatalog(c.env, (catalog) => catalog.putQueue(name, settings));
+      if (!answer.ok) throw refused(answer);
+      await spread(c.env, answer.config);
+      const secret = answer.secret === null ? {} : { signing_secret: answer.secret };
+      return c.json({ ...queueView(answer.config), ...secret }, answer.created ? 201 : 200);
+    },
+  },
+  {
+    method: "GET",
+    path: "/v1/queues/{name}",
+    tag: "Queues",
+    summary: "Read a queue",
+    description:
+      "Settings (durations in milliseconds), tasks by state, and the age of the oldest that waits.",
+    scope: "read",
+    responses: [{ status: 200, description: "The queue", schema: QUEUE }],
+    problems: ["queue_not_found"],
+    handle: async (c) => {
+      const queue = await findQueue(c, pathParam(c, "name"));
+      return c.json({ ...queueView(queue), ...(await statsOf(c.env, queue)) });
+    },
+  },
+  {
+    method: "DELETE",
+    path: "/v1/queues/{name}",
+    tag: "Queues",
+    summary: "Delete a queue",
+    description:
+      "Refused while a task is not final or a callback not delivered. Final tasks go with the queue. `force=true` drops " +
+      "the callbacks that are not delivered; nothing else tells their receivers.",
+    scope: "admin",
+    query: DeleteQuery,
+    responses: [{ status: 204, description: "Deleted" }],
+    problems: ["invalid_request", "queue_not_found", "queue_not_empty", "queue_conflict"],
+    handle: async (c) => {
+      const name = pathParam(c, "name");
+      if (!mayUse(c, name)) throw noQueue(name);
+      const { force } = parse(DeleteQuery, c.req.query());
+      const queue = await callCatalog(c.env, (catalog) => catalog.queueByName(name));
+      if (queue === null) throw noQueue(name);
+      // Goes on when the client leaves: a deletion that breaks off leaves shards closed until it is asked for again.
+      const deleting = callCatalog(c.env, (catalog) => catalog.deleteQueue(name, force === "true"));
+      c.executionCtx.waitUntil(deleting.catch(() => undefined));
+      const answer = await deleting;
+      if (!answer.ok) throw refused(answer);
+      forgetQueue(queue);
+      return c.body(null, 204);
+    },
+  },
+  {
+    method: "POST",
+    path: "/v1/queues/{name}/pause",
+    tag: "Queues",
+    summary: "Pause a queue",
+    description:
+      "Stops its calls and readiness probes; callbacks are still delivered, and tasks are still taken and wait.",
+    scope: "operate",
+    responses: [QUEUE_NOW],
+    problems: ["queue_not_found"],
+    handle: (c) => setPaused(c, pathParam(c, "name"), true),
+  },
+  {
+    method: "POST",
+    path: "/v1/queues/{name}/resume",
+    tag: "Queues",
+    summary: "Resume a queue",
+    description: "Lets a paused queue go on.",
+    scope: "operate",
+    responses: [QUEUE_NOW],
+    problems: ["queue_not_found"],
+    handle: (c) => setPaused(c, pathParam(c, "name"), false),
+  },
+  {
+    method: "POST",
+    path: "/v1/queues/{name}/rotate-secret",
+    tag: "Queues",
+    summary: "Rotate a queue's signing secret",
+    description: "Makes a new secret. For 24 hours callbacks carry the signature of the one before it too.",
+    scope: "admin",
+    responses: [{ status: 200, description: "The new secret, shown this once", schema: ROTATED_SECRET }],
+    problems: ["queue_not_found"],
+    handle: async (c) => {
+      const { name } = await findQueue(c, pathParam(c, "name"));
+      const answer = await rotate(c.env, name);
+      if (!answer.ok) throw refused(answer);
+      await spread(c.env, answer.config);
+      const until = new Date(answer.previousValidUntil).toISOString();
+      return c.json({ secret: answer.secret, previous_valid_until: until });
+    },
+  },
+];
 
 async function setPaused(c: AppContext, given: string, paused: boolean): Promise<Response> {
   const { name } = await findQueue(c, given);

@@ -1,8 +1,7 @@
 import { z } from "zod";
+import { Problem } from "../../schema/problem.ts";
 import { PROBLEM_KINDS } from "../http/app-error.ts";
-import type { RouteDoc } from "../http/route-doc.ts";
-import { ROUTES } from "./all-routes.ts";
-import { REQUEST_SCHEMAS, RESPONSE_SCHEMAS } from "./schemas.ts";
+import type { NamedSchema, RouteDoc } from "../http/route-doc.ts";
 
 /** A part of the document; its shape is OpenAPI's. */
 export type Json = Record<string, unknown>;
@@ -10,10 +9,12 @@ export type Json = Record<string, unknown>;
 /** Named schemas, as `components.schemas` has them. */
 export type Schemas = Record<string, z.core.JSONSchema.BaseSchema>;
 
-/** The API as an OpenAPI 3.1 document, made from the zod schemas and the list of routes. */
-export function openApiDocument(): Json {
+const PROBLEM: NamedSchema = { name: "Problem", schema: Problem };
+
+/** The API as an OpenAPI 3.1 document, made from its routes and their zod schemas. */
+export function openApiDocument(routes: readonly RouteDoc[]): Json {
   const paths: Record<string, Json> = {};
-  for (const route of ROUTES) {
+  for (const route of routes) {
     paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operation(route) };
   }
   return {
@@ -25,9 +26,12 @@ export function openApiDocument(): Json {
         "Submit an HTTP call; Redrive owns it until it has succeeded or cannot, and tells the outcome by a signed webhook.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
-    tags: [...new Set(ROUTES.map(({ tag }) => tag))].map((name) => ({ name })),
+    tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
     paths,
-    components: { schemas: componentSchemas(), securitySchemes: { key: { type: "http", scheme: "bearer" } } },
+    components: {
+      schemas: componentSchemas(routes),
+      securitySchemes: { key: { type: "http", scheme: "bearer" } },
+    },
   };
 }
 
@@ -70,7 +74,7 @@ function parametersOf({ path, query, headers = {} }: RouteDoc): Json {
 function requestBody({ schema, types, example }: NonNullable<RouteDoc["request"]>): Json {
   const content = types.map((type) => {
     const shown = type === "application/json" ? { example: JSON.parse(example) } : {};
-    return [type, { schema: { $ref: `#/components/schemas/${schema}` }, ...shown }];
+    return [type, { schema: { $ref: `#/components/schemas/${schema.name}` }, ...shown }];
   });
   return { required: true, content: Object.fromEntries(content) };
 }
@@ -79,7 +83,7 @@ function responsesOf(route: RouteDoc): Json {
   const responses: Json = {};
   for (const { status, description, schema, type } of route.responses) {
     const content = schema
-      ? { "application/json": { schema: { $ref: `#/components/schemas/${schema}` } } }
+      ? { "application/json": { schema: { $ref: `#/components/schemas/${schema.name}` } } }
       : type && { [type]: {} };
     responses[status] = { description, ...(content && { content }) };
   }
@@ -95,11 +99,21 @@ function responsesOf(route: RouteDoc): Json {
   return responses;
 }
 
-function componentSchemas(): Schemas {
-  const schemas: Schemas = {};
-  for (const [name, schema] of Object.entries(REQUEST_SCHEMAS)) schemas[name] = toSchema(schema, "input");
-  for (const [name, schema] of Object.entries(RESPONSE_SCHEMAS)) schemas[name] = toSchema(schema, "output");
-  return schemas;
+/** Throws an Error if two different schemas have one name. */
+export function componentSchemas(routes: readonly RouteDoc[]): Schemas {
+  const found = new Map<string, { named: NamedSchema; io: "input" | "output" }>();
+  const add = (named: NamedSchema | undefined, io: "input" | "output") => {
+    if (named === undefined) return;
+    const other = found.get(named.name);
+    if (other !== undefined && (other.named.schema !== named.schema || other.io !== io)) {
+      throw new Error(`expected one schema named ${named.name}, got two`);
+    }
+    found.set(named.name, { named, io });
+  };
+  for (const { request } of routes) add(request?.schema, "input");
+  for (const { responses } of routes) for (const { schema } of responses) add(schema, "output");
+  add(PROBLEM, "output");
+  return Object.fromEntries(Array.from(found, ([name, { named, io }]) => [name, toSchema(named.schema, io)]));
 }
 
 function toSchema(schema: z.ZodType, io: "input" | "output"): z.core.JSONSchema.BaseSchema {

@@ -1,8 +1,7 @@
 import { show } from "../../schema/duration.ts";
 import { PROBLEM_KINDS } from "../http/app-error.ts";
 import type { RouteDoc } from "../http/route-doc.ts";
-import { ROUTES } from "./all-routes.ts";
-import type { openApiDocument } from "./openapi.ts";
+import { componentSchemas } from "./openapi.ts";
 import { DOCS_STYLE } from "./style.ts";
 
 /** What the page reads of a JSON schema. */
@@ -31,10 +30,10 @@ const INTRO = `
 The same as <a href="/openapi.json">OpenAPI 3.1</a>.</p>`;
 
 /** The reference as one page of HTML that loads nothing from elsewhere but its own script. */
-export function docsPage(document: ReturnType<typeof openApiDocument>): string {
-  const { schemas } = document.components as { schemas: Record<string, Schema> };
-  const tags = [...new Set(ROUTES.map(({ tag }) => tag))];
-  const groups = tags.map((tag) => ({ tag, routes: ROUTES.filter((route) => route.tag === tag) }));
+export function docsPage(all: readonly RouteDoc[]): string {
+  const schemas = componentSchemas(all) as Record<string, Schema>;
+  const tags = [...new Set(all.map(({ tag }) => tag))];
+  const groups = tags.map((tag) => ({ tag, routes: all.filter((route) => route.tag === tag) }));
   const menu = groups.map(
     ({ tag, routes }) => `<strong>${tag}</strong><ul>${routes.map(menuEntry).join("")}</ul>`,
   );
@@ -58,7 +57,7 @@ function operation(route: RouteDoc, schemas: Record<string, Schema>): string {
   const { request, responses, query } = route;
   const scope = route.scope === null ? "No key needed" : `Scope <code>${route.scope}</code>`;
   const answers = responses.map(({ status, description, schema }) => {
-    return `<tr><td>${status}</td><td>${inline(description)}${schema ? fold(schema, schemas[schema]) : ""}</td></tr>`;
+    return `<tr><td>${status}</td><td>${inline(description)}${schema ? fold(schema.name, schemas[schema.name]) : ""}</td></tr>`;
   });
   const problems = route.problems.map((code) => {
     return `<tr><td>${PROBLEM_KINDS[code].status}</td><td><a href="#problems"><code>${code}</code></a></td></tr>`;
@@ -73,7 +72,7 @@ ${
         .join(", ")}</p>`
     : ""
 }
-${request ? `<details open><summary>Request body</summary>${fields(schemas[request.schema])}</details>` : ""}
+${request ? `<details open><summary>Request body</summary>${fields(schemas[request.schema.name])}</details>` : ""}
 <table><tbody>${answers.join("")}${problems.join("")}</tbody></table></section>`;
 }
 

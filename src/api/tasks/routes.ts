@@ -1,195 +1,114 @@
-import { Hono } from "hono";
-import type { TaskSource } from "../../core/json/task-source.ts";
-import { slotOrder } from "../../core/pressure/ageing.ts";
-import type { NewTask } from "../../core/task/new-task.ts";
-import { isTraceparent } from "../../intake/check-headers.ts";
-import { sealTask } from "../../intake/seal-task.ts";
-import { type Submission, type SubmitPorts, submit } from "../../intake/submit.ts";
-import { type SubmitSituation, SubmittedTask, taskFromRequest } from "../../intake/task-from-request.ts";
-import { clock } from "../../platform/clock.ts";
-import type { OperateAction, SubmitResult } from "../../protocol/shard-api.ts";
-import { runPorts } from "../../runner/run-ports.ts";
-import { MAX_BATCH_BYTES, MAX_TASK_BYTES } from "../../schema/limits.ts";
-import type { Problem } from "../../schema/problem.ts";
-import { BatchRequest, type TaskAccepted, TaskQuery } from "../../schema/task.ts";
-import { keyringOf } from "../../sealing/env-keyring.ts";
-import { rulesOf } from "../access/address-rules.ts";
-import { type AppContext, type AppEnv, callShard, readShard } from "../access/app-env.ts";
-import { mayUse, needs } from "../access/auth.ts";
-import { cachedQueue, forgetQueue } from "../access/catalog-cache.ts";
-import { noQueue } from "../access/find-queue.ts";
-import { AppError, invalidRequest, problemOf, refused } from "../http/app-error.ts";
+import type { OperateAction } from "../../protocol/shard-api.ts";
+import { TaskQuery } from "../../schema/task.ts";
+import { type AppContext, callShard, readShard } from "../access/app-env.ts";
+import { pathParam, type Route } from "../access/route.ts";
 import { parse } from "../http/parse.ts";
-import { readRequest } from "../http/read-body.ts";
-import { countTaskValues, MAX_TASK_VALUES } from "../http/task-values.ts";
 import { answerTask } from "./answer-task.ts";
 import { shardOfTask } from "./find-task.ts";
 import { listTasks } from "./list.ts";
+import { REKEY_ROUTES } from "./rekey.ts";
 import { RetryQuery } from "./retry-query.ts";
+import { TASK, TASK_LIST } from "./schemas.ts";
+import { SUBMIT_ROUTES } from "./submit.ts";
 import { listAnswer } from "./task-json.ts";
 
-/** How many tasks of one request have their first attempt made by it: its connections are few. */
-const MAX_EDGE_TASKS = 5;
-
-/** Once the tasks of a batch that were refused have so many values together, the others are not looked at any more. */
-const MAX_REFUSED_VALUES = 100_000;
+const TASK_OPERATED = { status: 200, description: "The task as it is now", schema: TASK } as const;
 
 /** Submit, read, list and operate tasks. */
-export const tasks = new Hono<AppEnv>();
-
-tasks.post("/v1/tasks", needs("submit"), async (c) => {
-  const { value, tasks } = await readRequest(c.req.raw, MAX_TASK_BYTES, { yaml: true, kind: "task" });
-  const submission = await submissionOf(c, value, tasks?.[0] ?? null, c.req.header("idempotency-key"));
-  const [result] = await submit(submitPorts(c), [submission]);
-  const task = acceptedOf(result);
-  // Not c.json: it makes the headers three times.
-  return new Response(JSON.stringify(task), {
-    status: task.duplicate ? 200 : 202,
-    headers: { "content-type": "application/json", location: `/v1/tasks/${task.id}` },
-  });
-});
-
-tasks.post("/v1/tasks/batch", needs("submit"), async (c) => {
-  if (c.req.header("idempotency-key") !== undefined) {
-    throw new AppError(
-      "invalid_request",
-      "a batch takes no Idempotency-Key: set idempotency_key in each task",
-    );
-  }
-  const read = await readRequest(c.req.raw, MAX_BATCH_BYTES, { yaml: false, kind: "batch" });
-  const batch = parse(BatchRequest, read.value);
-  const results: ({ task: TaskAccepted } | { problem: Problem })[] = [];
-  const submissions: Submission[] = [];
-  const indexes: number[] = [];
-  let refusedValues = 0;
-  for (const [index, raw] of batch.tasks.entries()) {
-    const submission = await orProblem(c, () => {
-      if (refusedValues > MAX_REFUSED_VALUES) throw notLookedAt();
-      return submissionOf(c, raw, read.tasks?.[index] ?? null, undefined);
-    });
-    if ("problem" in submission) {
-      results[index] = submission;
-      refusedValues += countTaskValues(raw);
-    } else indexes[submissions.push(submission) - 1] = index;
-  }
-  offerFirstAttempts(submissions.map(({ task }) => task));
-  const answers = await submit(submitPorts(c), submissions);
-  for (const [i, index] of indexes.entries()) {
-    results[index] = await orProblem(c, async () => ({ task: acceptedOf(answers[i]) }));
-  }
-  return c.json({ results }, 202);
-});
-
-tasks.get("/v1/tasks", needs("read"), async (c) => {
-  return listAnswer(await listTasks(c, parse(TaskQuery, c.req.query())));
-});
-
-tasks.get("/v1/tasks/:id", needs("read"), async (c) => {
-  const id = c.req.param("id");
-  const answer = await readShard(c.env, await shardOfTask(c, id), (shard, quiet) => shard.get(id, quiet));
-  return answerTask(c.env, answer);
-});
-
-tasks.post("/v1/tasks/:id/cancel", needs("operate"), (c) => operate(c, c.req.param("id"), "cancel", false));
-
-tasks.post("/v1/tasks/:id/retry", needs("operate"), (c) => {
-  const { force } = parse(RetryQuery, c.req.query());
-  return operate(c, c.req.param("id"), "retry", force === "true");
-});
-
-tasks.post("/v1/tasks/:id/resume", needs("operate"), (c) => operate(c, c.req.param("id"), "resume", false));
-
-tasks.delete("/v1/tasks/:id/callback", needs("operate"), (c) => {
-  return operate(c, c.req.param("id"), "stop-callback", false);
-});
+export const TASK_ROUTES: readonly Route[] = [
+  ...SUBMIT_ROUTES,
+  {
+    method: "GET",
+    path: "/v1/tasks",
+    tag: "Tasks",
+    summary: "List tasks",
+    description:
+      "Newest first, over one queue or all. A page may come back short, even empty, with a `next_cursor`: go on " +
+      "until it is null. A cursor is good only with the filters it came from.",
+    scope: "read",
+    query: TaskQuery,
+    responses: [{ status: 200, description: "One page", schema: TASK_LIST }],
+    problems: ["invalid_request", "invalid_cursor", "queue_not_found", "rate_limited"],
+    handle: async (c) => {
+      return listAnswer(await listTasks(c, parse(TaskQuery, c.req.query())));
+    },
+  },
+  {
+    method: "GET",
+    path: "/v1/tasks/{id}",
+    tag: "Tasks",
+    summary: "Read a task",
+    description: "The task with every attempt, what it waits for, its callback, and a one-sentence summary.",
+    scope: "read",
+    responses: [{ status: 200, description: "The task", schema: TASK }],
+    problems: ["task_not_found"],
+    handle: async (c) => {
+      const id = pathParam(c, "id");
+      const answer = await readShard(c.env, await shardOfTask(c, id), (shard, quiet) => shard.get(id, quiet));
+      return answerTask(c.env, answer);
+    },
+  },
+  {
+    method: "POST",
+    path: "/v1/tasks/{id}/cancel",
+    tag: "Tasks",
+    summary: "Cancel a task",
+    description:
+      "Ends a task that is not final. The late result of an attempt in flight is noted, nothing else.",
+    scope: "operate",
+    responses: [TASK_OPERATED],
+    problems: ["task_not_found", "invalid_state"],
+    handle: (c) => operate(c, pathParam(c, "id"), "cancel", false),
+  },
+  {
+    method: "POST",
+    path: "/v1/tasks/{id}/retry",
+    tag: "Tasks",
+    summary: "Retry a task",
+    description:
+      "A failed or cancelled task starts a new round with its history kept; a waiting one is due now. What else keeps " +
+      "it from being called (a pause, its target's breaker or hold, a limit) does so still: see `waiting_on`.",
+    scope: "operate",
+    query: RetryQuery,
+    responses: [TASK_OPERATED],
+    problems: ["task_not_found", "invalid_state", "invalid_request"],
+    handle: (c) => {
+      const { force } = parse(RetryQuery, c.req.query());
+      return operate(c, pathParam(c, "id"), "retry", force === "true");
+    },
+  },
+  {
+    method: "POST",
+    path: "/v1/tasks/{id}/resume",
+    tag: "Tasks",
+    summary: "Resume a held task",
+    description:
+      "The signal that a task held with `until: signal` waits for; works for one held on a probe too.",
+    scope: "operate",
+    responses: [TASK_OPERATED],
+    problems: ["task_not_found", "invalid_state"],
+    handle: (c) => operate(c, pathParam(c, "id"), "resume", false),
+  },
+  {
+    method: "DELETE",
+    path: "/v1/tasks/{id}/callback",
+    tag: "Tasks",
+    summary: "Stop a task's callback",
+    description:
+      "No more deliveries of it are tried, nor of callbacks of earlier rounds that are still on their way: `callback.state` is " +
+      "`failed` and its `reason` `stopped`. One under way may still arrive, and the callback is `delivered` then. To repeat it changes nothing more.",
+    scope: "operate",
+    responses: [TASK_OPERATED],
+    problems: ["task_not_found", "invalid_state"],
+    handle: (c) => {
+      return operate(c, pathParam(c, "id"), "stop-callback", false);
+    },
+  },
+  ...REKEY_ROUTES,
+];
 
 async function operate(c: AppContext, id: string, action: OperateAction, force: boolean): Promise<Response> {
   const name = await shardOfTask(c, id);
   const answer = await callShard(c.env, name, (shard) => shard.operate(id, action, force));
   return answerTask(c.env, answer);
-}
-
-/** The tasks of a batch whose first attempts this request offers to make: those of the highest priority. */
-function offerFirstAttempts(tasks: readonly NewTask[]): void {
-  let left = MAX_EDGE_TASKS;
-  for (const index of slotOrder(tasks)) {
-    const task = tasks[index];
-    if (task?.edge) task.edge = left-- > 0;
-  }
-}
-
-/** One task of a request, checked whole. */
-async function submissionOf(
-  c: AppContext,
-  raw: unknown,
-  source: TaskSource | null,
-  headerKey: string | undefined,
-): Promise<Submission> {
-  if (countTaskValues(raw) > MAX_TASK_VALUES) throw tooManyValues();
-  const request = withKey(parse(SubmittedTask, raw), headerKey);
-  const queue = mayUse(c, request.queue) ? await cachedQueue(c.env, request.queue) : null;
-  if (queue === null) throw noQueue(request.queue, "queue");
-  const traceparent = c.req.header("traceparent");
-  const situation: SubmitSituation = {
-    queue,
-    rules: rulesOf(c.env),
-    now: clock.now(),
-    random: clock.random,
-    traceparent: traceparent !== undefined && isTraceparent(traceparent) ? traceparent : null,
-    mayEdge: true,
-  };
-  const routed = await taskFromRequest(request, situation, source);
-  if (!routed.ok) throw refused(routed);
-  const sealed = await sealTask(routed.task, queue, keyringOf(c.env));
-  if (!sealed.ok) throw new AppError(sealed.code, sealed.detail, { cause: sealed.detail });
-  return { ...routed, task: sealed.task, queue };
-}
-
-function submitPorts(c: AppContext): SubmitPorts {
-  return {
-    shard: (name) => c.env.SHARD.getByName(name),
-    queueGone: forgetQueue,
-    waitUntil: (promise) => c.executionCtx.waitUntil(promise),
-    runPorts: () => runPorts(c.env, () => 0),
-    now: clock.now,
-  };
-}
-
-function tooManyValues(): AppError {
-  const message = `expected at most ${MAX_TASK_VALUES} fields and items beside the body, got more`;
-  return invalidRequest([{ path: "", message }]);
-}
-
-/** A batch that is wrong throughout must not keep others waiting for all of its faults. */
-function notLookedAt(): AppError {
-  const message = "expected fewer faults in the tasks before: this one was not looked at";
-  return invalidRequest([{ path: "", message }]);
-}
-
-/** The header `Idempotency-Key` says the same as the field; both may stand where they agree. */
-function withKey(request: SubmittedTask, headerKey: string | undefined): SubmittedTask {
-  if (headerKey === undefined) return request;
-  const { idempotency_key: key = headerKey } = request;
-  const path = "idempotency_key";
-  if (key !== headerKey) {
-    throw invalidRequest([
-      { path, message: "expected the same key as in the header Idempotency-Key, got another" },
-    ]);
-  }
-  return { ...request, idempotency_key: parse(SubmittedTask.shape.idempotency_key, key) };
-}
-
-function acceptedOf(result: SubmitResult | undefined): TaskAccepted {
-  if (result === undefined) throw new Error("expected an answer for every task of a submit, got fewer");
-  if (!result.ok) throw refused(result);
-  return result.task;
-}
-
-async function orProblem<T>(c: AppContext, run: () => Promise<T>): Promise<T | { problem: Problem }> {
-  try {
-    return await run();
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    return { problem: problemOf(error, c.get("requestId")) };
-  }
 }

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { methodsOf, ROUTES } from "../../../src/api/reference/all-routes.ts";
-import { openApiDocument } from "../../../src/api/reference/openapi.ts";
+import { z } from "zod";
+import { componentSchemas, openApiDocument } from "../../../src/api/reference/openapi.ts";
 import { docsPage } from "../../../src/api/reference/page.ts";
-import { REQUEST_SCHEMAS } from "../../../src/api/reference/schemas.ts";
+import { methodsOf, ROUTES } from "../../../src/api/routes.ts";
+import { SubmittedTask } from "../../../src/intake/task-from-request.ts";
 
-const document = openApiDocument() as {
+const document = openApiDocument(ROUTES) as {
   openapi: string;
   paths: Record<string, Record<string, { operationId: string; responses: object; requestBody?: object }>>;
   components: {
@@ -32,9 +33,7 @@ describe("openApiDocument", () => {
     expect(TaskRequest?.required).toEqual(["url"]);
     expect(TaskRequest?.properties?.delay).toMatchObject({ type: ["string", "number"] });
     expect(TaskRequest?.properties?.method).toMatchObject({ default: "POST" });
-    expect(Object.keys(TaskRequest?.properties ?? {})).toEqual(
-      Object.keys(REQUEST_SCHEMAS.TaskRequest.shape),
-    );
+    expect(Object.keys(TaskRequest?.properties ?? {})).toEqual(Object.keys(SubmittedTask.shape));
   });
 
   test("shows a queue's durations as whole milliseconds", () => {
@@ -47,20 +46,32 @@ describe("openApiDocument", () => {
   test("has an example for every request that its own schema accepts", () => {
     for (const { request } of ROUTES) {
       if (request === undefined) continue;
-      expect(REQUEST_SCHEMAS[request.schema].safeParse(JSON.parse(request.example)).success).toBe(true);
+      expect(request.schema.schema.safeParse(JSON.parse(request.example)).success).toBe(true);
     }
   });
 });
 
+describe("componentSchemas", () => {
+  test("refuses two schemas of one name", () => {
+    const [route] = ROUTES.filter(({ request }) => request !== undefined);
+    if (route?.request === undefined) throw new Error("expected a route with a request");
+    const other = {
+      ...route,
+      request: { ...route.request, schema: { name: "TaskRequest", schema: z.object({}) } },
+    };
+    expect(() => componentSchemas([...ROUTES, other])).toThrow("one schema named TaskRequest");
+  });
+});
+
 describe("docsPage", () => {
-  const page = docsPage(openApiDocument());
+  const page = docsPage(ROUTES);
 
   test("shows every route and every field of a task", () => {
     for (const { summary, path } of ROUTES) {
       expect(page).toContain(summary);
       expect(page).toContain(path);
     }
-    for (const field of Object.keys(REQUEST_SCHEMAS.TaskRequest.shape)) {
+    for (const field of Object.keys(SubmittedTask.shape)) {
       expect(page).toContain(`<code>${field}</code>`);
     }
   });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ROUTES } from "../../../src/api/reference/all-routes.ts";
+import { ROUTES } from "../../../src/api/routes.ts";
 import type { TaskList, TaskView } from "../../../src/schema/task.ts";
 import { ask, openWorld, taskWhen, type World } from "../../support/server/stories.ts";
 

@@ -1,5 +1,5 @@
 import { type Agent, request as httpRequest } from "node:http";
-import { ROUTES } from "../../../src/api/reference/all-routes.ts";
+import { ROUTES } from "../../../src/api/routes.ts";
 import type { Chance } from "./chance.ts";
 import { SURFACES } from "./surfaces.ts";
 import { hostileText, mutateText } from "./texts.ts";

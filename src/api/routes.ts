@@ -1,19 +1,20 @@
-import { BREAKER_ROUTES } from "../breakers/reference.ts";
-import type { RouteDoc } from "../http/route-doc.ts";
-import { QUEUE_ROUTES } from "../queues/reference.ts";
-import { TASK_ROUTES } from "../tasks/reference.ts";
-import { SERVICE_ROUTES } from "./service.ts";
+import type { Route } from "./access/route.ts";
+import { BREAKER_ROUTES } from "./breakers/routes.ts";
+import { KEY_ROUTES } from "./keys/routes.ts";
+import { QUEUE_ROUTES } from "./queues/routes.ts";
+import { INTERNAL_PATHS, referenceRoutes } from "./reference/routes.ts";
+import { SERVICE_ROUTES } from "./service/routes.ts";
+import { TASK_ROUTES } from "./tasks/routes.ts";
 
 /** Every route, in the order the documentation shows them. */
-export const ROUTES: readonly RouteDoc[] = [
+export const ROUTES: readonly Route[] = [
   ...TASK_ROUTES,
   ...QUEUE_ROUTES,
   ...BREAKER_ROUTES,
+  ...KEY_ROUTES,
   ...SERVICE_ROUTES,
+  ...referenceRoutes(() => ROUTES),
 ];
-
-/** Paths that serve `/docs` and are no part of the API. */
-const INTERNAL_PATHS = ["/", "/docs/app.js"];
 
 const MATCHERS = [
   ...ROUTES.map(({ method, path }) => ({

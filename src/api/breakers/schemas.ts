@@ -1,0 +1,6 @@
+import { BreakerList, BreakerOperation, ShownBreaker } from "../../schema/breaker.ts";
+import type { NamedSchema } from "../http/route-doc.ts";
+
+export const BREAKER: NamedSchema = { name: "Breaker", schema: ShownBreaker };
+export const BREAKER_LIST: NamedSchema = { name: "BreakerList", schema: BreakerList };
+export const BREAKER_OPERATION: NamedSchema = { name: "BreakerOperation", schema: BreakerOperation };

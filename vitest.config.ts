@@ -1,6 +1,14 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
+/** SQL as the Worker's bundle has it: a module whose default export is its text. */
+const sqlAsText = {
+  name: "sql-as-text",
+  enforce: "pre" as const,
+  transform: (text: string, id: string) =>
+    id.endsWith(".sql") ? `export default ${JSON.stringify(text)};` : undefined,
+};
+
 /** Unit tests run in Node, workers tests in workerd, standalone and flow tests against the real server. */
 export default defineConfig({
   test: {
@@ -11,12 +19,13 @@ export default defineConfig({
     },
     projects: [
       {
+        plugins: [sqlAsText],
         test: {
           name: "unit",
           // Property tests take long while other suites run beside them.
           testTimeout: 30_000,
           include: [
-            "test/{schema,core,callback,sealing,protocol,platform,client,runner,shard,breaker,intake,api,faults}/**/*.test.ts",
+            "test/{schema,core,callback,sealing,protocol,platform,client,runner,shard,breaker,intake,api,faults,structure}/**/*.test.ts",
           ],
         },
       },

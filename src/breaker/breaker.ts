@@ -1,22 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
-import migration0001 from "../../migrations/breaker/0001_init.sql";
-import migration0002 from "../../migrations/breaker/0002_told.sql";
-import migration0003 from "../../migrations/breaker/0003_holds.sql";
-import migration0004 from "../../migrations/breaker/0004_parts.sql";
 import { clock } from "../platform/clock.ts";
 import type { Env } from "../platform/env.ts";
 import { migrate } from "../platform/migrate.ts";
 import type { BreakerNews, BreakerPort, BreakerSync, ToldBreaker } from "../protocol/breaker-api.ts";
 import { DAY_MS } from "../schema/limits.ts";
 import { isOwn, keyOfBreaker } from "./breaker-key.ts";
+import { BREAKER_MIGRATIONS } from "./migrations.ts";
 import { SharedBreaker } from "./shared-breaker.ts";
-
-const MIGRATIONS = [
-  { name: "0001_init", sql: migration0001 },
-  { name: "0002_told", sql: migration0002 },
-  { name: "0003_holds", sql: migration0003 },
-  { name: "0004_parts", sql: migration0004 },
-];
 
 /** A breaker that nobody has told anything for so long is deleted. */
 const IDLE_MS = DAY_MS;
@@ -53,7 +43,7 @@ export class Breaker extends DurableObject<Env> implements BreakerPort {
   #prepare(): void {
     if (this.#isReady) return;
     const { storage } = this.ctx;
-    migrate(storage.sql, (run) => storage.transactionSync(run), MIGRATIONS, clock.now());
+    migrate(storage.sql, (run) => storage.transactionSync(run), BREAKER_MIGRATIONS, clock.now());
     this.#isReady = true;
   }
 

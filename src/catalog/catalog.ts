@@ -1,6 +1,4 @@
 import { DurableObject } from "cloudflare:workers";
-import init from "../../migrations/catalog/0001_init.sql";
-import dataKeys from "../../migrations/catalog/0002_data_keys.sql";
 import { QUEUE_REF_BYTES, randomQueueRef } from "../core/task/task-id.ts";
 import { API_KEY_BYTES, makeApiKey } from "../core/text/api-key.ts";
 import { clock } from "../platform/clock.ts";
@@ -26,6 +24,7 @@ import { UnsealError } from "../sealing/keyring.ts";
 import { checkSettings } from "./check-settings.ts";
 import { closeShards, destroyShards, type ShardByName } from "./close-shards.ts";
 import { KeyRows } from "./key-rows.ts";
+import { CATALOG_MIGRATIONS } from "./migrations.ts";
 import { type NewQueue, QueueRows } from "./queue-rows.ts";
 import { QueueSeal, type Secrets } from "./queue-seal.ts";
 
@@ -33,11 +32,6 @@ import { QueueSeal, type Secrets } from "./queue-seal.ts";
 export const MAX_QUEUES = 1_000;
 
 export const MAX_KEYS = 1_000;
-
-const MIGRATIONS = [
-  { name: "0001_init.sql", sql: init },
-  { name: "0002_data_keys.sql", sql: dataKeys },
-];
 
 /**
  * Queues and API keys: one object for the whole deployment. The queue `default` is always there. A queue's first
@@ -54,7 +48,7 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const { sql } = ctx.storage;
-    migrate(sql, (run) => ctx.storage.transactionSync(run), MIGRATIONS, clock.now());
+    migrate(sql, (run) => ctx.storage.transactionSync(run), CATALOG_MIGRATIONS, clock.now());
     this.#queues = new QueueRows(sql);
     this.#keys = new KeyRows(sql);
     this.#shard = (name) => env.SHARD.getByName(name);

@@ -1,12 +1,8 @@
 import type { SqlPort, SqlRow } from "../platform/sql-port.ts";
-import type { QueueConfig } from "../protocol/queue-config.ts";
-import { QueueSettings } from "../schema/queue.ts";
+import { completeSettings, type QueueConfig } from "../protocol/queue-config.ts";
 
 /** What a queue needs to exist, but for its ref. */
 export type NewQueue = Omit<QueueConfig, "ref" | "version">;
-
-/** Settings that an older release stored lack what was added since. */
-const DEFAULT_SETTINGS = QueueSettings.parse({});
 
 /** The queues, as rows: one method for each verb, the statement in it. */
 export class QueueRows {
@@ -92,7 +88,7 @@ function rowToQueue(row: SqlRow): QueueConfig {
     shards: Number(row.shards),
     version: Number(row.version),
     paused: row.paused === 1,
-    settings: { ...DEFAULT_SETTINGS, ...JSON.parse(String(row.settings)) },
+    settings: completeSettings(JSON.parse(String(row.settings))),
     secrets: JSON.parse(String(row.secrets)),
     previousSecretUntil: row.previous_secret_until === null ? null : Number(row.previous_secret_until),
     ...(row.data_keys !== null && { dataKeys: JSON.parse(String(row.data_keys)) }),

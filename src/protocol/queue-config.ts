@@ -1,4 +1,8 @@
-import type { QueueSettings } from "../schema/queue.ts";
+import { complete } from "../schema/complete.ts";
+import { QueueSettings } from "../schema/queue.ts";
+
+/** The number of shards is a column of its own. */
+const StoredSettings = QueueSettings.omit({ shards: true });
 
 /** A queue as the catalog knows it and a shard keeps it. */
 export interface QueueConfig {
@@ -18,4 +22,12 @@ export interface QueueConfig {
   dataKeys?: string[];
   createdAt: number;
   updatedAt: number;
+}
+
+/**
+ * A queue's settings as any release may have stored them, with the default of each that was added since, nested ones
+ * too. Catalog and shards both read what they stored through this, so that they go by the same settings.
+ */
+export function completeSettings(stored: unknown): QueueConfig["settings"] {
+  return complete(StoredSettings, stored ?? {}) as QueueConfig["settings"];
 }

@@ -1,9 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
-import init from "../../migrations/sandbox/0001_init.sql";
 import { clock } from "../platform/clock.ts";
 import type { Env } from "../platform/env.ts";
 import { migrate } from "../platform/migrate.ts";
 import { type InboxPort, MAX_CALLBACKS_KEPT, MAX_CALLBACKS_SHOWN, type Received } from "./inbox-port.ts";
+import { SANDBOX_MIGRATIONS } from "./migrations.ts";
 
 /** The one object of the sandbox: an inbox for callbacks, in its SQLite. */
 export class Sandbox extends DurableObject<Env> implements InboxPort {
@@ -14,7 +14,7 @@ export class Sandbox extends DurableObject<Env> implements InboxPort {
     const { storage } = context;
     this.#sql = storage.sql;
     const transaction = (run: () => void) => storage.transactionSync(run);
-    migrate(storage.sql, transaction, [{ name: "0001_init", sql: init }], clock.now());
+    migrate(storage.sql, transaction, SANDBOX_MIGRATIONS, clock.now());
   }
 
   async add(callback: Received): Promise<void> {

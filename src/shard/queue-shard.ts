@@ -1,9 +1,4 @@
 import { DurableObject } from "cloudflare:workers";
-import migration0001 from "../../migrations/shard/0001_init.sql";
-import migration0002 from "../../migrations/shard/0002_targets.sql";
-import migration0003 from "../../migrations/shard/0003_polls.sql";
-import migration0004 from "../../migrations/shard/0004_held_from.sql";
-import migration0005 from "../../migrations/shard/0005_heavy.sql";
 import type { BreakerAudit } from "../core/breaker/breaker.ts";
 import type { TargetPlace } from "../core/breaker/target-page.ts";
 import { clock } from "../platform/clock.ts";
@@ -24,16 +19,9 @@ import type {
   SubmitResult,
   TaskAnswer,
 } from "../protocol/shard-api.ts";
+import { SHARD_MIGRATIONS } from "./migrations.ts";
 import { Shard } from "./shard.ts";
 import { sharedPlaces } from "./state/places.ts";
-
-const MIGRATIONS = [
-  { name: "0001_init", sql: migration0001 },
-  { name: "0002_targets", sql: migration0002 },
-  { name: "0003_polls", sql: migration0003 },
-  { name: "0004_held_from", sql: migration0004 },
-  { name: "0005_heavy", sql: migration0005 },
-];
 
 /** The Durable Object of one shard: an adapter that builds a Shard on this object's storage and delegates. */
 export class QueueShard extends DurableObject<Env> implements ShardApi {
@@ -43,7 +31,7 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
     super(ctx, env);
     const { storage } = ctx;
     const name = ctx.id.name ?? "";
-    migrate(storage.sql, (run) => storage.transactionSync(run), MIGRATIONS, clock.now());
+    migrate(storage.sql, (run) => storage.transactionSync(run), SHARD_MIGRATIONS, clock.now());
     this.#shard = new Shard(name, {
       sql: storage.sql,
       transaction: (run) => storage.transactionSync(run),

@@ -1,11 +1,9 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
+import { migrationsIn } from "../support/migrations.ts";
 import { BreakerWorld, buildReport, buildSync, parked } from "../support/shard/breaker-world.ts";
 
-const FOLDER = new URL("../../migrations/breaker/", import.meta.url);
-const MIGRATION = readdirSync(FOLDER)
-  .sort()
-  .map((file) => readFileSync(new URL(file, FOLDER), "utf8"))
+const MIGRATION = migrationsIn("breaker")
+  .map(({ sql }) => sql)
   .join("\n");
 const HOUR_MS = 3_600_000;
 

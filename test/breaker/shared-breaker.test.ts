@@ -1,13 +1,13 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Breaker } from "../../src/core/breaker/breaker.ts";
 import type { BreakerSync } from "../../src/protocol/breaker-api.ts";
 import { BreakerSettings, type BreakerSettingsInput } from "../../src/schema/breaker.ts";
+import { migrationsIn } from "../support/migrations.ts";
 import { BreakerWorld, buildReport, buildSync, parked } from "../support/shard/breaker-world.ts";
 
-const FOLDER = new URL("../../migrations/breaker/", import.meta.url);
-const files = readdirSync(FOLDER).sort();
-const MIGRATION = files.map((file) => readFileSync(new URL(file, FOLDER), "utf8")).join("\n");
+const MIGRATION = migrationsIn("breaker")
+  .map(({ sql }) => sql)
+  .join("\n");
 
 let world: BreakerWorld;
 

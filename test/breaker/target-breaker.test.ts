@@ -1,9 +1,9 @@
-import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Breaker, ProbeLease } from "../../src/core/breaker/breaker.ts";
 import type { BreakerSync } from "../../src/protocol/breaker-api.ts";
 import { BreakerSettings, MAX_BREAKER_AUDIT } from "../../src/schema/breaker.ts";
+import { migrationsIn } from "../support/migrations.ts";
 import {
   BreakerWorld,
   buildReport,
@@ -15,10 +15,8 @@ import {
   START,
 } from "../support/shard/breaker-world.ts";
 
-const FOLDER = new URL("../../migrations/breaker/", import.meta.url);
-const MIGRATION = readdirSync(FOLDER)
-  .sort()
-  .map((file) => readFileSync(new URL(file, FOLDER), "utf8"))
+const MIGRATION = migrationsIn("breaker")
+  .map(({ sql }) => sql)
   .join("\n");
 
 let world: BreakerWorld;

@@ -1,8 +1,7 @@
 import { targetOfLane } from "../../core/task/lane.ts";
 import type { SqlValue } from "../../platform/sql-port.ts";
-import type { QueueConfig } from "../../protocol/queue-config.ts";
+import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
 import type { ShardContext } from "../state/context.ts";
-import { completed } from "./settings.ts";
 
 /**
  * Reads back what memory has to know after a start: settings, lanes, probes, and the leases in flight. Throws
@@ -29,7 +28,8 @@ export function loadShard(ctx: ShardContext): void {
 function storedConfig(ctx: ShardContext, stored: SqlValue | undefined): QueueConfig | null {
   if (typeof stored !== "string") return null;
   try {
-    return completed(JSON.parse(stored) as QueueConfig);
+    const config = JSON.parse(stored) as QueueConfig;
+    return { ...config, settings: completeSettings(config.settings) };
   } catch (error) {
     ctx.log("settings.poisoned", { error: String(error) });
     return null;

@@ -1,7 +1,6 @@
 import type { CatalogPort } from "../../protocol/catalog-api.ts";
-import type { QueueConfig } from "../../protocol/queue-config.ts";
+import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
 import { MINUTE_MS } from "../../schema/limits.ts";
-import { QueueSettings } from "../../schema/queue.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { GroupCommit, Tx } from "../state/group-commit.ts";
 
@@ -75,7 +74,7 @@ export class ShardSettings {
     const before = this.#ctx.config;
     if (before !== null && before.version >= config.version) return;
     this.#ctx.sql.exec("UPDATE shard SET config = ? WHERE id = 1", JSON.stringify(config));
-    const after = completed(config);
+    const after = { ...config, settings: completeSettings(config.settings) };
     if (before !== null) this.#ctx.targets.cutHolds(tx, after);
     tx.after(() => {
       this.#ctx.config = after;
@@ -86,21 +85,6 @@ export class ShardSettings {
         this.#ctx.notePrune(this.#ports.now() + MINUTE_MS);
     });
   }
-}
-
-/** A config as any release may have written it, with the default of each setting that one did not know. */
-export function completed(config: QueueConfig): QueueConfig {
-  const { settings } = config;
-  const defaults = QueueSettings.parse({});
-  return {
-    ...config,
-    settings: {
-      ...defaults,
-      ...settings,
-      breaker: { ...defaults.breaker, ...settings.breaker },
-      retry_budget: { ...defaults.retry_budget, ...settings.retry_budget },
-    },
-  };
 }
 
 function isShorter(config: QueueConfig, before: QueueConfig | null): boolean {

@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { isOwn, keyOfBreaker } from "../../../src/breaker/breaker-key.ts";
 import { SharedBreaker } from "../../../src/breaker/shared-breaker.ts";
 import { DEFAULT_EVIDENCE_FLOOR_MS } from "../../../src/core/breaker/policy.ts";
@@ -9,6 +8,7 @@ import { SettleBatch } from "../../../src/runner/settle-batch.ts";
 import { MINUTE_MS } from "../../../src/schema/limits.ts";
 import { Shard } from "../../../src/shard/shard.ts";
 import type { ShardPorts } from "../../../src/shard/state/ports.ts";
+import { migrationsIn } from "../../support/migrations.ts";
 import { SHARD_MIGRATIONS } from "../../support/shard/shard-world.ts";
 import { BreakerParts } from "../breaker-parts.ts";
 import type { Ledger } from "../ledger.ts";
@@ -20,13 +20,7 @@ import { REPEATED } from "./network.ts";
 import { SimStorage } from "./storage.ts";
 import type { World } from "./world.ts";
 
-const BREAKER_FOLDER = new URL("../../../migrations/breaker/", import.meta.url);
-const BREAKER_MIGRATIONS = readdirSync(BREAKER_FOLDER)
-  .sort()
-  .map((file) => ({
-    name: file.replace(".sql", ""),
-    sql: readFileSync(new URL(file, BREAKER_FOLDER), "utf8"),
-  }));
+const BREAKER_MIGRATIONS = migrationsIn("breaker");
 /** As in src/runner/runner.ts. */
 const ROOM = 6;
 const CHAIN_MS = MINUTE_MS;

@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { isOwn, keyOfBreaker } from "../../../src/breaker/breaker-key.ts";
 import { SharedBreaker } from "../../../src/breaker/shared-breaker.ts";
 import type { Breaker } from "../../../src/core/breaker/breaker.ts";
@@ -8,13 +7,12 @@ import type { BreakerSync, ToldBreaker } from "../../../src/protocol/breaker-api
 import type { Grant } from "../../../src/protocol/grant.ts";
 import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
+import { migrationsIn } from "../migrations.ts";
 import { ShardWorld, START } from "./shard-world.ts";
 import { memorySql } from "./sqlite.ts";
 
-const FOLDER = new URL("../../../migrations/breaker/", import.meta.url);
-const SCHEMA = readdirSync(FOLDER)
-  .sort()
-  .map((file) => readFileSync(new URL(file, FOLDER), "utf8"))
+const SCHEMA = migrationsIn("breaker")
+  .map(({ sql }) => sql)
   .join("\n");
 
 /** What can be lost between a shard and a Breaker object: its message, the answer to it, or a push. */

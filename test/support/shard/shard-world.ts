@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from "node:fs";
 import type { Breaker } from "../../../src/core/breaker/breaker.ts";
 import type { CallResult } from "../../../src/core/call/call.ts";
 import type { NewTask } from "../../../src/core/task/new-task.ts";
@@ -11,17 +10,12 @@ import type { OperateAction, SubmitResult } from "../../../src/protocol/shard-ap
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
 import { Shard } from "../../../src/shard/shard.ts";
 import type { Places } from "../../../src/shard/state/places.ts";
+import { migrationsIn } from "../migrations.ts";
 import { buildConfig, buildNewTask, settleMessage, type TaskOverrides } from "./shard-messages.ts";
 import { type MemorySql, memorySql } from "./sqlite.ts";
 
-const MIGRATIONS_FOLDER = new URL("../../../migrations/shard/", import.meta.url);
 /** A shard's migrations, the oldest first. */
-export const SHARD_MIGRATIONS = readdirSync(MIGRATIONS_FOLDER)
-  .sort()
-  .map((file) => ({
-    name: file.replace(".sql", ""),
-    sql: readFileSync(new URL(file, MIGRATIONS_FOLDER), "utf8"),
-  }));
+export const SHARD_MIGRATIONS = migrationsIn("shard");
 /** What tests of other things leave out: a target that fails is called as often as its tasks say. */
 const NO_PROTECTION = {
   breaker: { enabled: false },

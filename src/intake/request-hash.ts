@@ -20,15 +20,20 @@ export function canonicalJson(value: unknown): string {
  * `source` counts too.
  */
 export async function requestHash(
-  request: { idempotency_key?: string | undefined },
+  request: { idempotency_key?: string | undefined; body?: unknown; metadata?: unknown },
   source: TaskSource | null = null,
 ): Promise<string> {
-  const inexact = [source?.body, source?.metadata].filter(isInexact).map(compactJson);
+  const inexact: string[] = [];
+  for (const name of ["body", "metadata"] as const) {
+    const written = source?.[name] ?? null;
+    if (written !== null && isInexact(written, request[name])) inexact.push(compactJson(written));
+  }
   const text = [canonicalJson({ ...request, idempotency_key: undefined }), ...inexact].join("\n");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function isInexact(source: string | null | undefined): source is string {
-  return typeof source === "string" && !isExactJson(source);
+/** What JSON.stringify writes is exact, and most callers write that; comparing is a fraction of a scan. */
+function isInexact(source: string, parsed: unknown): boolean {
+  return source !== JSON.stringify(parsed) && !isExactJson(source);
 }

@@ -29,4 +29,15 @@ describe("requestHash", () => {
     expect(await requestHash({ idempotency_key: "b", body: { a: 2, b: 1 }, url: "x" } as never)).toBe(hash);
     expect(await requestHash({ url: "x", body: { a: 2, b: 2 } } as never)).not.toBe(hash);
   });
+
+  test("goes by what was written only where parsing has lost it", async () => {
+    const hashOf = (body: string) =>
+      requestHash({ url: "x", body: JSON.parse(body) } as never, { body, metadata: null });
+    const hash = await requestHash({ url: "x", body: { a: 1.1, b: 2 } } as never);
+    expect(await hashOf('{"a":1.1,"b":2}')).toBe(hash);
+    expect(await hashOf('{ "b": 2, "a": 1.10 }')).toBe(hash);
+    expect(await hashOf('{"a":1,"a":1.1,"b":2}')).not.toBe(hash);
+    expect(await hashOf("[9007199254740993]")).not.toBe(await hashOf("[9007199254740992]"));
+    expect(await hashOf("[ 9007199254740993 ]")).toBe(await hashOf("[9007199254740993]"));
+  });
 });

@@ -5,6 +5,8 @@ const CLOSE_OBJECT = 0x7d;
 const OPEN_LIST = 0x5b;
 const CLOSE_LIST = 0x5d;
 const COMMA = 0x2c;
+/** As many digits as a double keeps of any number whose power of ten is not extreme; with sign and point no more. */
+const ALWAYS_EXACT_LENGTH = 15;
 const NUMBER = /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/;
 
 /** Takes a field's value, which begins at `at`, and says where that value ends. */
@@ -95,7 +97,12 @@ export function isExactNumber(source: string): boolean {
 function isExactScalar(source: string): boolean {
   const first = source.charCodeAt(0);
   const isNumber = first === 0x2d || (first >= 0x30 && first <= 0x39);
-  return !isNumber || isExactNumber(source);
+  return !isNumber || isShortDecimal(source) || isExactNumber(source);
+}
+
+/** True for a JSON number that is exact by its length: most are, and need no second look. */
+function isShortDecimal(source: string): boolean {
+  return source.length <= ALWAYS_EXACT_LENGTH && !source.includes("e") && !source.includes("E");
 }
 
 /** Digits and a power of ten, in one way for each number. */

@@ -104,6 +104,18 @@ describe("isExactNumber", () => {
 });
 
 describe("isExactJson", () => {
+  test("says of every number what isExactNumber says, however short it is", () => {
+    const whole = fc.bigInt({ min: -(10n ** 18n), max: 10n ** 18n }).map(String);
+    const digits = fc.stringMatching(/^[0-9]{1,18}$/);
+    const exponent = fc.constantFrom("", "e1", "E-3", "e+300", "e-330", "E999");
+    fc.assert(
+      fc.property(whole, fc.option(digits), exponent, (integer, fraction, power) => {
+        const number = `${integer}${fraction === null ? "" : `.${fraction}`}${power}`;
+        expect(isExactJson(`[${number}]`)).toBe(isExactNumber(number));
+      }),
+    );
+  });
+
   test("holds for what JSON.stringify writes, however it is spaced", () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {

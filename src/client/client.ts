@@ -1,12 +1,12 @@
 import type { z } from "zod";
 import type { BreakerList, BreakerState, ShownBreaker } from "../schema/breaker.ts";
 import type { RekeyRequestInput, RekeyResult } from "../schema/rekey.ts";
+import { taskPhase } from "../schema/state-facts.ts";
 import type {
   TaskAccepted,
   TaskList,
   TaskQuery,
   TaskRequestInput,
-  TaskState,
   TaskSummary,
   TaskView,
 } from "../schema/task.ts";
@@ -22,7 +22,6 @@ const DEFAULT_RETRIES = 3;
 const DEFAULT_WAIT_TIMEOUT_MS = 5 * 60_000;
 const DEFAULT_POLL_MS = 100;
 const MAX_POLL_MS = 2_000;
-const FINAL_STATES: readonly TaskState[] = ["succeeded", "failed", "cancelled"];
 
 /** How to reach a deployment. */
 export interface RedriveClientOptions {
@@ -133,7 +132,7 @@ export class RedriveClient {
       return await withTimeout(timeoutMs, options.signal, async (signal) => {
         for (let pollMs = options.pollMs ?? DEFAULT_POLL_MS; ; pollMs = nextPollMs(pollMs)) {
           last = await this.get(id, { signal });
-          if (FINAL_STATES.includes(last.state)) return last;
+          if (taskPhase(last.state) === "ended") return last;
           const leftMs = deadlineAt - Date.now();
           if (leftMs <= 0) throw new WaitTimeoutError(id, timeoutMs, last);
           await this.#connection.wait(Math.min(pollMs, leftMs), signal);

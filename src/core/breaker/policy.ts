@@ -35,22 +35,27 @@ export function breakerPolicy(settings: BreakerSettings | undefined): BreakerPol
   return settings === undefined ? DEFAULT_BREAKER_POLICY : policyOf(settings);
 }
 
+/** Every setting has its place; one that is added has to be given one. */
 function policyOf(settings: BreakerSettings): BreakerPolicy {
+  const { enabled, share, failure_rate, minimum, window, slow_rate, slow_fraction, ...more } = settings;
+  const { consecutive_connect_failures, consecutive_failures, half_open_successes, ...rest } = more;
+  const { open, max_open, readiness = null, scopes = [], ...unplaced } = rest;
+  unplaced satisfies Record<string, never>;
   return {
-    enabled: settings.enabled,
-    share: settings.share,
-    failureRate: settings.failure_rate,
-    minimum: settings.minimum,
-    windowMs: settings.window,
-    connectFailures: settings.consecutive_connect_failures,
-    failuresInARow: settings.consecutive_failures,
-    slowRate: settings.slow_rate,
-    slowFraction: settings.slow_fraction,
-    openMs: settings.open,
-    maxOpenMs: Math.max(settings.open, settings.max_open),
-    halfOpenSuccesses: settings.half_open_successes,
-    readiness: settings.readiness ?? null,
-    scopes: settings.scopes ?? [],
+    enabled,
+    share,
+    failureRate: failure_rate,
+    minimum,
+    windowMs: window,
+    connectFailures: consecutive_connect_failures,
+    failuresInARow: consecutive_failures,
+    slowRate: slow_rate,
+    slowFraction: slow_fraction,
+    openMs: open,
+    maxOpenMs: Math.max(open, max_open),
+    halfOpenSuccesses: half_open_successes,
+    readiness,
+    scopes,
   };
 }
 

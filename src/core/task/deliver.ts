@@ -1,3 +1,4 @@
+import { callbackPhase } from "../../schema/state-facts.ts";
 import type { Outcome } from "../call/classify.ts";
 import type { Decision } from "../policy/decide.ts";
 import type { Callback, CallbackAttempt, Task } from "./task.ts";
@@ -31,8 +32,7 @@ export function deliver(task: Task, event: DeliveryEvent, now: number): Task | n
 }
 
 function admit(task: Task, callback: Callback, leaseMs: number, now: number): Task | null {
-  const waiting = callback.state === "pending" || callback.state === "retrying";
-  if (!waiting || task.leaseUntil !== null) return null;
+  if (callbackPhase(callback.state) !== "waiting" || task.leaseUntil !== null) return null;
   const attempt = callback.attempt + 1;
   const started: CallbackAttempt = {
     number: attempt,
@@ -62,8 +62,7 @@ function settle(
   if (callback.state !== "running" || task.leaseUntil === null) return null;
   const { state, nextAt, reason } = endOf(callback, decision, now);
   const last = callback.attempts.at(-1);
-  const result = last && {
-    ...last,
+  const result: Omit<CallbackAttempt, "number" | "startedAt"> = {
     durationMs: outcome.durationMs,
     status: outcome.errorType === "interrupted" ? null : outcome.status,
     errorType: outcome.errorType,
@@ -79,7 +78,7 @@ function settle(
     callback: {
       ...callback,
       state,
-      attempts: [...callback.attempts.slice(0, -1), ...(result ? [result] : [])],
+      attempts: [...callback.attempts.slice(0, -1), ...(last ? [{ ...last, ...result }] : [])],
       reason,
     },
   };
@@ -98,14 +97,12 @@ function endOf(
 }
 
 function stop(task: Task, callback: Callback): Task | null {
-  switch (callback.state) {
-    case "delivered":
-    case "failed":
+  switch (callbackPhase(callback.state)) {
+    case "ended":
       return null;
-    case "running":
+    case "called":
       return { ...task, callback: { ...callback, reason: "stopped" } };
-    case "pending":
-    case "retrying": {
+    default: {
       const attempts = callback.attempts.map((attempt) => ({ ...attempt, nextAt: null }));
       return { ...task, lane: null, callback: { ...callback, state: "failed", attempts, reason: "stopped" } };
     }

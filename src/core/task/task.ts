@@ -1,4 +1,5 @@
 import type { CallbackRetryPolicy, RetryPolicy, Until } from "../../schema/policy.ts";
+import { taskPhase } from "../../schema/state-facts.ts";
 import type {
   BodyError,
   CallbackEvent,
@@ -48,6 +49,9 @@ export interface Attempt {
   delayMs: number | null;
   nextAt: number | null;
 }
+
+/** What an attempt has from its start; the other fields say what came of it. */
+export type AttemptStart = Pick<Attempt, "number" | "round" | "trigger" | "startedAt">;
 
 /** One delivery attempt of a callback. */
 export interface CallbackAttempt {
@@ -169,7 +173,7 @@ export interface Task {
 
 /** True for the three states that only a redrive leaves. */
 export function isFinal(state: TaskState): boolean {
-  return state === "succeeded" || state === "failed" || state === "cancelled";
+  return taskPhase(state) === "ended";
 }
 
 /** Attempts made in the task's current round. */

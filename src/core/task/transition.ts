@@ -1,9 +1,10 @@
 import { MAX_HISTORY } from "../../schema/limits.ts";
+import { callbackPhase, taskPhase } from "../../schema/state-facts.ts";
 import type { Outcome } from "../call/classify.ts";
 import type { Decision } from "../policy/decide.ts";
 import { HELD_LANE, retryLane } from "./lane.ts";
 import { keptRoundId } from "./row-id.ts";
-import type { Attempt, Callback, KeptResponse, Reason, Task } from "./task.ts";
+import type { Attempt, AttemptStart, Callback, KeptResponse, Reason, Task } from "./task.ts";
 import { isFinal } from "./task.ts";
 
 /** Everything that can happen to a task; the verbs of the state chart in docs/state-machine.md. */
@@ -60,8 +61,7 @@ export function transition(task: Task, event: TaskEvent, context: TransitionCont
 }
 
 function admit(task: Task, leaseMs: number, now: number): Transition {
-  const waiting = task.state === "pending" || task.state === "retrying";
-  if (!waiting || task.leaseUntil !== null) return refused(task, "admit");
+  if (taskPhase(task.state) !== "waiting" || task.leaseUntil !== null) return refused(task, "admit");
   const attempt = task.attempt + 1;
   return done({
     ...withAttempt(task, startedAttempt(attempt, task, now)),
@@ -165,8 +165,9 @@ function redrive(task: Task, event: Extract<TaskEvent, { type: "redrive" }>, now
 }
 
 function expire(task: Task, context: TransitionContext): Transition {
-  const waiting = task.state === "pending" || task.state === "retrying" || task.state === "held";
-  if (!waiting || task.expiresAt > context.now) return refused(task, "expire");
+  const phase = taskPhase(task.state);
+  const waits = phase === "waiting" || phase === "held";
+  if (!waits || task.expiresAt > context.now) return refused(task, "expire");
   return done(finish(task, "failed", "max_age", context));
 }
 
@@ -237,7 +238,7 @@ function keptRound(task: Task, callback: Callback, now: number): Task {
 }
 
 function undelivered(callback: Callback | null): callback is Callback {
-  return callback !== null && callback.state !== "delivered" && callback.state !== "failed";
+  return callback !== null && callbackPhase(callback.state) !== "ended";
 }
 
 function startedAttempt(number: number, task: Task, now: number): Attempt {
@@ -274,8 +275,7 @@ function withResult(
 ): Task {
   const last = task.history.at(-1);
   if (last === undefined) return task;
-  const result: Attempt = {
-    ...last,
+  const result: Omit<Attempt, keyof AttemptStart> = {
     ...decided,
     durationMs: outcome.durationMs,
     status: outcome.errorType === "interrupted" ? null : outcome.status,
@@ -284,7 +284,7 @@ function withResult(
     errorMessage: outcome.errorMessage,
     bodyError: outcome.bodyError,
   };
-  return { ...task, history: [...task.history.slice(0, -1), result] };
+  return { ...task, history: [...task.history.slice(0, -1), { ...last, ...result }] };
 }
 
 function done(task: Task): Transition {

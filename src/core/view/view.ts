@@ -1,3 +1,4 @@
+import { taskPhase } from "../../schema/state-facts.ts";
 import type { AttemptView, TaskSummary, TaskView } from "../../schema/task.ts";
 import { redactHeaders } from "../call/secret-headers.ts";
 import type { Attempt, CallbackAttempt, Task } from "../task/task.ts";
@@ -5,6 +6,9 @@ import { isFinal } from "../task/task.ts";
 import { summarize } from "./summary.ts";
 import type { ShardSituation } from "./waiting.ts";
 import { waitingOn } from "./waiting.ts";
+
+/** An object without fields: what is left of one whose fields were all named. */
+type Nothing = Record<string, never>;
 
 /** A view, and its metadata as it was given where that is not what `metadata` is as JSON; see `taskJson`. */
 export type ToldTask<T> = T & { metadataText?: string };
@@ -68,40 +72,48 @@ export function taskSummary(task: Task, context: ViewContext): ToldTask<TaskSumm
 
 /** A held task has no due time: it waits for a condition, and its row's time is that of its expiry. */
 function hasDueTime(task: Task): boolean {
-  return task.state === "pending" || task.state === "retrying";
+  return taskPhase(task.state) === "waiting";
 }
 
+/** Every field of an attempt is shown; one that is added has to be. */
 function attemptView(attempt: Attempt): AttemptView {
+  const { number, round, trigger, startedAt, durationMs, status, nextAt, ...result } = attempt;
+  const { errorType, errorCode, errorMessage, bodyError, faultClass, decision, rule, delayMs, ...unseen } =
+    result;
+  unseen satisfies Nothing;
   return {
-    number: attempt.number,
-    round: attempt.round,
-    trigger: attempt.trigger,
-    started_at: instant(attempt.startedAt),
-    duration_ms: attempt.durationMs,
-    status: attempt.status,
-    error_type: attempt.errorType,
-    error_code: attempt.errorCode,
-    error_message: attempt.errorMessage,
-    body_error: attempt.bodyError,
-    class: attempt.faultClass,
-    decision: attempt.decision,
-    rule: attempt.rule,
-    delay_ms: attempt.delayMs,
-    next_at: attempt.nextAt === null ? null : instant(attempt.nextAt),
+    number,
+    round,
+    trigger,
+    started_at: instant(startedAt),
+    duration_ms: durationMs,
+    status,
+    error_type: errorType,
+    error_code: errorCode,
+    error_message: errorMessage,
+    body_error: bodyError,
+    class: faultClass,
+    decision,
+    rule,
+    delay_ms: delayMs,
+    next_at: nextAt === null ? null : instant(nextAt),
   };
 }
 
+/** As attemptView. */
 function callbackAttemptView(
   attempt: CallbackAttempt,
 ): NonNullable<TaskView["callback"]>["attempts"][number] {
+  const { number, startedAt, durationMs, status, errorType, bodyError, nextAt, ...unseen } = attempt;
+  unseen satisfies Nothing;
   return {
-    number: attempt.number,
-    started_at: instant(attempt.startedAt),
-    duration_ms: attempt.durationMs,
-    status: attempt.status,
-    error_type: attempt.errorType,
-    body_error: attempt.bodyError,
-    next_at: attempt.nextAt === null ? null : instant(attempt.nextAt),
+    number,
+    started_at: instant(startedAt),
+    duration_ms: durationMs,
+    status,
+    error_type: errorType,
+    body_error: bodyError,
+    next_at: nextAt === null ? null : instant(nextAt),
   };
 }
 

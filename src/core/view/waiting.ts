@@ -1,3 +1,4 @@
+import { taskPhase } from "../../schema/state-facts.ts";
 import type { WaitingOn } from "../../schema/task.ts";
 import type { Breaker } from "../breaker/breaker.ts";
 import type { Task } from "../task/task.ts";
@@ -27,8 +28,8 @@ export interface ShutGate {
 
 /** Why a task is not being called; null where it is final, in flight, or about to be called. */
 export function waitingOn(task: Task, situation: ShardSituation): WaitingOn | null {
-  if (task.state === "held") return task.until === null || task.until === "signal" ? "signal" : "probe";
-  if (task.state !== "pending" && task.state !== "retrying") return null;
+  if (task.state === "held") return heldFor(task);
+  if (taskPhase(task.state) !== "waiting") return null;
   if (task.leaseUntil !== null) return "concurrency";
   if (task.dueAt > situation.now)
     return task.state === "retrying" && task.trigger === "retry" ? "backoff" : "schedule";
@@ -36,4 +37,9 @@ export function waitingOn(task: Task, situation: ShardSituation): WaitingOn | nu
   if (situation.gate !== undefined) return situation.gate.why;
   if (situation.slotFree) return null;
   return situation.placesTaken === true ? "capacity" : "concurrency";
+}
+
+/** What a held task waits for. */
+export function heldFor({ until }: Task): "probe" | "signal" {
+  return until === null || until === "signal" ? "signal" : "probe";
 }

@@ -10,6 +10,7 @@ import { isTaskRow } from "../../core/task/row-id.ts";
 import { attemptsInRound, type KeptResponse, type Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
 import type { Grant, SettleAnswer, SettleMessage } from "../../protocol/grant.ts";
+import { callbackPhase } from "../../schema/state-facts.ts";
 import { admitDelivery, deliveryTimeout, grantOf, leaseLeft, letGo } from "../lease/grants.ts";
 import { watchProbe } from "../probe/polls.ts";
 import type { ShardContext } from "../state/context.ts";
@@ -173,7 +174,7 @@ function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome,
   const settled = deliver(task, { type: "settle", outcome, decision }, ctx.now());
   if (settled === null) throw new Error(`the callback of ${task.id} is not being delivered`);
   if (decision.do !== "succeed") logDelivery(ctx, settled);
-  const over = settled.callback?.state === "delivered" || settled.callback?.state === "failed";
+  const over = settled.callback !== null && callbackPhase(settled.callback.state) === "ended";
   if (over && !isTaskRow(task.id)) ctx.rows.delete(task.id);
   else ctx.write(tx, { ...settled, settledLease }, task);
   tx.after(() => ctx.flights.remove(task.id));

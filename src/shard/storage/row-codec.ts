@@ -1,5 +1,6 @@
 import type {
   Attempt,
+  AttemptStart,
   Callback,
   CallbackAttempt,
   KeptResponse,
@@ -28,6 +29,9 @@ const USUAL_CALL = {
   idempotencyKey: null,
   traceparent: null,
 } as const satisfies Partial<TaskCall>;
+/** What every release has stored of an attempt, and of a delivery: each further field needs what it usually is. */
+type StoredAttempt = AttemptStart & Pick<Attempt, "durationMs" | "status" | "decision">;
+type StoredDelivery = Pick<CallbackAttempt, "number" | "startedAt" | "durationMs" | "status">;
 const USUAL_ATTEMPT = {
   errorType: null,
   errorCode: null,
@@ -37,14 +41,14 @@ const USUAL_ATTEMPT = {
   rule: null,
   delayMs: null,
   nextAt: null,
-} as const satisfies Partial<Attempt>;
+} as const satisfies Omit<Attempt, keyof StoredAttempt>;
 const USUAL_RESPONSE = { bodyEncoding: "utf8", truncated: false } as const satisfies Partial<KeptResponse>;
 const USUAL_CALLBACK = { handedWith: null } as const satisfies Partial<Callback>;
 const USUAL_DELIVERY = {
   errorType: null,
   bodyError: null,
   nextAt: null,
-} as const satisfies Partial<CallbackAttempt>;
+} as const satisfies Omit<CallbackAttempt, keyof StoredDelivery>;
 
 /** Reads the body that is kept apart for a task; null where there is none. */
 export type ReadBody = (part: "request" | "response") => string | null;
@@ -83,7 +87,7 @@ export function rowToTask(row: SqlRow, readBody: ReadBody): Task {
     reason: row.reason as Task["reason"],
     until: row.until === null ? null : JSON.parse(text(row.until)),
     call,
-    history: list<Omit<Attempt, keyof typeof USUAL_ATTEMPT>>(row.history).map((attempt) => ({
+    history: list<StoredAttempt>(row.history).map((attempt) => ({
       ...USUAL_ATTEMPT,
       ...attempt,
     })),

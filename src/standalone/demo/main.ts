@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { RedriveClient } from "../../client/index.ts";
+import { callbackPhase } from "../../schema/state-facts.ts";
 import { launch, type RunningServer } from "../launch.ts";
 import { parseSettings } from "../settings.ts";
 import { StartError } from "../start-error.ts";
@@ -93,7 +94,7 @@ async function watch(
 }
 
 function isOver({ finalized_at, callback }: Told["task"]): boolean {
-  return finalized_at !== null && (callback?.state === "delivered" || callback?.state === "failed");
+  return finalized_at !== null && callback !== null && callbackPhase(callback.state) === "ended";
 }
 
 async function readInbox(server: RunningServer): Promise<InboxCallback[]> {

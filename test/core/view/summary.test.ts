@@ -1,8 +1,7 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Breaker } from "../../../src/core/breaker/breaker.ts";
 import type { Task } from "../../../src/core/task/task.ts";
-import { span, summarize } from "../../../src/core/view/summary.ts";
+import { summarize } from "../../../src/core/view/summary.ts";
 import type { ShutGate } from "../../../src/core/view/waiting.ts";
 import type { WaitingOn } from "../../../src/schema/task.ts";
 import { buildAttempt, buildOpenAttempt, buildTask, NOW } from "../../support/shard/build-task.ts";
@@ -37,6 +36,7 @@ describe("summarize, a retrying task", () => {
     ["concurrency", "Due, and waiting for a free slot; no attempt is used."],
     ["paused", "Due, and waiting for its queue to be resumed; no attempt is used."],
     ["capacity", "Due, and waiting for other calls of this server to end; no attempt is used."],
+    ["rate", "Due, and waiting for the rate of its queue; the next call may go; no attempt is used."],
   ] as const)("says that waiting for %s uses no attempt", (waiting, sentence) => {
     expect(say(buildTask({ state: "retrying", ...failedThrice }), waiting)).toBe(
       `Attempt 3 of 5 failed 2 s ago: 503 server_error from https://api.example.com. ${sentence}`,
@@ -200,6 +200,27 @@ describe("summarize, a held task", () => {
       `${failure} Held until ${what}; it fails in 2 h 5 min if that does not come.`,
     );
   });
+
+  test.each<[WaitingOn, number | null, string]>([
+    [
+      "budget",
+      NOW + 4_000,
+      "waiting for the retry budget of https://ready.example.com, which is used up; there may be more in 4 s",
+    ],
+    ["breaker", null, "waiting for the breaker of https://ready.example.com"],
+  ])("says that its poll is held back by the %s of what it polls", (why, gateUntil, because) => {
+    const until = {
+      probe: { url: "https://ready.example.com/", period: 10_000, timeout: 5_000, success_threshold: 1 },
+    };
+    const gate = { why, until: gateUntil, breaker: null, isAsked: false };
+    expect(say(buildTask({ ...held, until }), "probe", gate)).toContain(
+      ` Its poll is held back: ${because}.`,
+    );
+    expect(say(buildTask({ ...held, until: "signal" }), "signal", gate)).not.toContain("held back");
+    expect(say(buildTask({ ...held, until }), "probe", { ...gate, why: "paused" })).not.toContain(
+      "held back",
+    );
+  });
 });
 
 describe("summarize, a succeeded task", () => {
@@ -274,42 +295,6 @@ describe("summarize, the callback of a final task", () => {
     expect(say(buildTask({ state: "cancelled", callback }))).toBe(`Cancelled after 0 attempts. ${sentence}`);
     expect(say(buildTask({ state: "failed", callback }))).toMatch(
       new RegExp(`Failed for good: .+\\. ${sentence}$`),
-    );
-  });
-});
-
-describe("span", () => {
-  test.each([
-    [-5, "0 s"],
-    [0, "0 s"],
-    [40, "0 s"],
-    [1_000, "1 s"],
-    [3_149, "3.1 s"],
-    [9_940, "9.9 s"],
-    [9_960, "10 s"],
-    [59_400, "59 s"],
-    [59_600, "1 min"],
-    [125_000, "2 min 5 s"],
-    [3_600_000, "1 h"],
-    [3_605_000, "1 h"],
-    [3_840_000, "1 h 4 min"],
-    [86_400_000 * 3 + 7_200_000, "3 d 2 h"],
-    [86_400_000 + 60_000, "1 d"],
-  ])("%i ms: %s", (durationMs, text) => {
-    expect(span(durationMs)).toBe(text);
-  });
-
-  test("never says more than 59 s, 59 min or 23 h, and is off by less than a twentieth", () => {
-    const unitMs = { d: 86_400_000, h: 3_600_000, min: 60_000, s: 1_000 };
-    fc.assert(
-      fc.property(fc.integer({ min: 10_000, max: 40 * 86_400_000 }), (durationMs) => {
-        const parts = [...span(durationMs).matchAll(/(\d+) (d|h|min|s)/g)];
-        const said = parts.map(([, value, unit]) => [Number(value), unit as keyof typeof unitMs] as const);
-        for (const [value, unit] of said) expect(value).toBeLessThan({ d: 41, h: 24, min: 60, s: 60 }[unit]);
-        const total = said.reduce((sum, [value, unit]) => sum + value * unitMs[unit], 0);
-        const largest = unitMs[said[0]?.[1] ?? "s"];
-        expect(Math.abs(durationMs - total)).toBeLessThan(Math.max(1_000, largest / 20));
-      }),
     );
   });
 });

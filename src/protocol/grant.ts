@@ -59,3 +59,6 @@ export interface RunAnswer {
 export interface RunnerPort {
   run(message: RunMessage): Promise<RunAnswer>;
 }
+
+/** How much longer than the timeout a lease runs: the time to start, to settle, and to repeat the settle. */
+export const LEASE_MARGIN_MS = 10_000;

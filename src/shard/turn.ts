@@ -2,18 +2,20 @@ import { isPlatformError } from "../platform/platform-error.ts";
 import type { SiblingPort } from "../protocol/shard-api.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import type { ShardAlarm } from "./alarm.ts";
-import { claimDue, type EachRow } from "./claim/claim.ts";
+import { claimDue } from "./claim/claim.ts";
 import { callablePollLanes, claimPolls } from "./claim/claim-polls.ts";
 import { assign, type Batch, handOver, type Taker } from "./claim/hand-over.ts";
+import { buryPoisoned } from "./lease/bury.ts";
+import type { EachRow } from "./lease/claim-row.ts";
+import { lapseLeases } from "./settle/lapse-leases.ts";
 import { takeBack } from "./settle/take-back.ts";
 import type { ShardContext } from "./state/context.ts";
 import type { GroupCommit } from "./state/group-commit.ts";
 import type { ShardPorts } from "./state/ports.ts";
 import { type BreakerSyncPorts, BreakerSyncs } from "./tell/breaker-talks.ts";
 import { StalledWatch } from "./tell/stalled.ts";
-import { buryPoisoned } from "./upkeep/bury.ts";
 import { storePruneTime } from "./upkeep/prune.ts";
-import { EXPIRE_EVERY_MS, lapseLeases, ParkedSweep } from "./upkeep/sweep.ts";
+import { EXPIRE_EVERY_MS, ParkedSweep } from "./upkeep/sweep.ts";
 
 /** A grant that no runner took is offered again after this long, so that a refusal makes no busy loop. */
 const TAKE_BACK_MS = 250;

@@ -33,3 +33,8 @@ export function isRetryLane(lane: string): boolean {
 export function targetOfLane(lane: string): string {
   return isCallbackLane(lane) || isRetryLane(lane) ? lane.slice(1) : lane;
 }
+
+/** The lanes whose rows call a target. */
+export function lanesOf(key: string): string[] {
+  return [key, retryLane(key), deliveryLane(key)];
+}

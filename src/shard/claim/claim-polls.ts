@@ -1,10 +1,10 @@
 import { lanesEnough, planClaims } from "../../core/pressure/claim-plan.ts";
 import { isPollsTurn, mostPollsOfOne } from "../../core/pressure/poll.ts";
-import { probeAdmission } from "../lease/grants.ts";
-import { setFree } from "../probe/polls.ts";
+import { type Claimed, type EachRow, FAILED_ROW_MS } from "../lease/claim-row.ts";
+import { claimPoll } from "../probe/claim-poll.ts";
 import type { ShardContext } from "../state/context.ts";
 import { type Gate, gateOf } from "../state/gate.ts";
-import { type Claimed, type EachRow, FAILED_ROW_MS, pendingOf, withinRate } from "./claim.ts";
+import { pendingOf, withinRate } from "./claim.ts";
 
 /** Rows that one pass over a lane looks at, beyond those that it claims. */
 const ROWS_A_PASS = 200;
@@ -30,27 +30,6 @@ export function claimPolls(
 /** True where polls may be due that can be made now. */
 export function morePollsAreDue(ctx: ShardContext): boolean {
   return planPolls(ctx, [], 1).size > 0;
-}
-
-/** Leases the poll of a URL, whatever its gate says; null where there is nobody to poll for, or it is ready already. */
-export function claimPoll(ctx: ShardContext, url: string, eachRow: EachRow): Claimed | null | "failed" {
-  return eachRow(url, (tx) => {
-    const poll = ctx.polls.read(url);
-    if (poll === null) return null;
-    if (poll.readyMs !== null) {
-      setFree(ctx, tx, poll, poll.readyMs);
-      return null;
-    }
-    if (ctx.polls.probesHeldOn(url, null, 1).length === 0) {
-      ctx.polls.delete(url);
-      return null;
-    }
-    const { lane, timeoutMs } = poll;
-    const lease = poll.lease + 1;
-    const admitted = probeAdmission(ctx, { id: url, lane, url, timeoutMs, lease, number: lease });
-    ctx.polls.put({ ...poll, lease, leaseUntil: admitted.grant.leaseUntil });
-    return admitted;
-  });
 }
 
 /** How many polls of which lanes may be made now, at most `most`. */

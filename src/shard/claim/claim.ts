@@ -1,35 +1,22 @@
 import { lanesEnough, planClaims } from "../../core/pressure/claim-plan.ts";
 import { weightOf } from "../../core/pressure/weight.ts";
 import { HELD_LANE, isCallbackLane, targetOfLane } from "../../core/task/lane.ts";
-import { isFinal, type Task } from "../../core/task/task.ts";
-import { transition } from "../../core/task/transition.ts";
 import type { SqlRow } from "../../platform/sql-port.ts";
-import type { Grant } from "../../protocol/grant.ts";
-import { type Admission, admitAttempt, admitDelivery } from "../lease/grants.ts";
+import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS, isOver } from "../lease/claim-row.ts";
 import { claimBreakerProbes } from "../probe/breaker-probe.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Flight } from "../state/flights.ts";
 import { gateOf, inFlightOf, NONE_PENDING, type Pending } from "../state/gate.ts";
-import type { Tx } from "../state/group-commit.ts";
 
 /** Rows of one lane that one pass ends because their max_age is over; the rest follow in the next pass. */
 const EXPIRE_SLICE = 500;
+
 /** Lanes that one pass looks into, at most. */
 const LANES_A_PASS = 1_000;
+
 /** Rows that are read at once: some are large, though what is large in them is kept apart. */
 const ROWS_A_LOOK = 64;
+
 const ABOVE_ALL_PRIORITIES = 10;
-/** A row whose work threw is tried again after this long, so that it neither spins nor stands in others' way. */
-export const FAILED_ROW_MS = 5_000;
-
-/** A grant made by a claim, not yet given to a runner. */
-export interface Claimed {
-  grant: Grant;
-  flight: Flight;
-}
-
-/** Runs one row's work in a transaction of its own; `failed` where it threw, which is logged. */
-export type EachRow = <T>(id: string, work: (tx: Tx) => T) => T | "failed";
 
 /**
  * Claims what is due, as far as slots are free: round-robin over the lanes, within a lane by priority, then due
@@ -176,46 +163,4 @@ function claimRows(ctx: ShardContext, look: Look, rows: readonly SqlRow[], eachR
 
 function noteDue(look: Look, dueAt: number): void {
   look.nextDueAt = Math.min(look.nextDueAt ?? dueAt, dueAt);
-}
-
-/** Admits one row as what it waits for; null where it was ended instead. */
-export function claimRow(ctx: ShardContext, row: SqlRow, eachRow: EachRow): Claimed | null | "failed" {
-  return eachRow(String(row.id), (tx) => {
-    // Only the call itself needs its body.
-    const task =
-      isFinal(row.state as Task["state"]) || isOver(ctx, row)
-        ? ctx.rows.toTaskWithoutRequest(row)
-        : ctx.rows.toTask(row);
-    const admitted = isFinal(task.state) ? claimDelivery(ctx, tx, task) : claimAttempt(ctx, tx, task);
-    return admitted && { grant: admitted.grant, flight: admitted.flight };
-  });
-}
-
-/** True for a waiting task that ends instead of being called. */
-export function isOver(ctx: ShardContext, row: SqlRow): boolean {
-  return !isFinal(row.state as Task["state"]) && Number(row.expires_at) <= ctx.now();
-}
-
-function claimAttempt(ctx: ShardContext, tx: Tx, task: Task): Admission | null {
-  if (task.expiresAt <= ctx.now()) {
-    expireTask(ctx, tx, task);
-    return null;
-  }
-  const admitted = admitAttempt(ctx, task);
-  ctx.write(tx, admitted.task, task);
-  return admitted;
-}
-
-function claimDelivery(ctx: ShardContext, tx: Tx, task: Task): Admission | null {
-  const admitted = admitDelivery(ctx, task, task.callback?.handedWith ?? null);
-  ctx.write(tx, admitted.task, task);
-  return admitted;
-}
-
-/** Ends a waiting task whose max_age is over. */
-export function expireTask(ctx: ShardContext, tx: Tx, task: Task): void {
-  const result = transition(task, { type: "expire" }, ctx.transitionContext(task));
-  if (!result.ok) return;
-  ctx.write(tx, result.task, task);
-  ctx.log("task.expired", { task: task.id, target: task.target, attempts: task.attempt });
 }

@@ -7,8 +7,8 @@ import { deliver } from "../../core/task/deliver.ts";
 import { isEventId, ownerId } from "../../core/task/row-id.ts";
 import { attemptsInRound, type Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
-import type { Grant } from "../../protocol/grant.ts";
-import { LEASE_MARGIN_MS, type ShardContext } from "../state/context.ts";
+import { type Grant, LEASE_MARGIN_MS } from "../../protocol/grant.ts";
+import type { ShardContext } from "../state/context.ts";
 import { type Flight, keepTask } from "../state/flights.ts";
 
 /** A row that was admitted: what to write, and the grant to hand out. */

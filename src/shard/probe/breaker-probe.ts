@@ -1,14 +1,13 @@
 import { chooseProbe, type ParkedTask } from "../../core/breaker/choose-probe.ts";
 import { weightOf } from "../../core/pressure/weight.ts";
-import { isCallbackLane } from "../../core/task/lane.ts";
 import { attemptsInRound, isFinal } from "../../core/task/task.ts";
 import type { SqlRow } from "../../platform/sql-port.ts";
-import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS, isOver } from "../claim/claim.ts";
-import { claimPoll } from "../claim/claim-polls.ts";
+import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS, isOver } from "../lease/claim-row.ts";
 import { deliveryTimeout } from "../lease/grants.ts";
 import type { ShardContext } from "../state/context.ts";
-import { lanesOf } from "../state/gate.ts";
 import type { Target } from "../state/target.ts";
+import { claimPoll } from "./claim-poll.ts";
+import { goingLanes, hasParked } from "./parked.ts";
 import { claimReadiness, readinessOf } from "./readiness.ts";
 
 /** Parked rows of each lane that a probe is chosen from: the first in turn, not a million. */
@@ -45,27 +44,6 @@ export function probeCandidate(ctx: ShardContext, key: string): Candidate | null
   const candidates = candidatesFor(ctx, key);
   const chosen = chooseProbe(candidates);
   return candidates.find(({ id }) => id === chosen?.id) ?? null;
-}
-
-/** True where rows that call the target may be due, and only its breaker can be in their way. */
-export function hasParked(ctx: ShardContext, key: string): boolean {
-  const now = ctx.now();
-  return goingLanes(ctx, key).some((lane) => ctx.lanes.isReady(lane, now)) || pollsWait(ctx, key);
-}
-
-/** True where polls may be due that only the target's breaker can be in the way of. */
-export function pollsWait(ctx: ShardContext, key: string): boolean {
-  return !ctx.queue.paused && ctx.pollLanes.isReady(key, ctx.now());
-}
-
-/** As `hasParked`, as the rows say: memory knows only since when a lane's first row may be due, and learns. */
-export function surelyHasParked(ctx: ShardContext, key: string): boolean {
-  const now = ctx.now();
-  for (const lane of goingLanes(ctx, key)) {
-    if (ctx.lanes.isReady(lane, now)) ctx.lanes.correct(lane, ctx.laneRows.firstDueAt(lane), now);
-  }
-  if (pollsWait(ctx, key)) ctx.pollLanes.correct(key, ctx.polls.firstDueAt(key), now);
-  return hasParked(ctx, key);
 }
 
 /** `later`: there is one to make, but no slot or no rate for it; null: there is none. */
@@ -122,11 +100,6 @@ function candidatesFor(ctx: ShardContext, key: string): Candidate[] {
   return goingLanes(ctx, key).flatMap((lane) =>
     ctx.laneRows.sampleDue(lane, ctx.now(), SAMPLE).map((row) => candidateOf(ctx, lane, row)),
   );
-}
-
-/** The lanes of a target whose rows may be called, as far as the queue is concerned. */
-function goingLanes(ctx: ShardContext, key: string): string[] {
-  return lanesOf(key).filter((lane) => !ctx.queue.paused || isCallbackLane(lane));
 }
 
 function candidateOf(ctx: ShardContext, lane: string, row: SqlRow): Candidate {

@@ -2,10 +2,10 @@ import { isRipe, pollWaitMs, streaksAfter, withoutRipe } from "../../core/pressu
 import type { Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
 import type { Grant, SettleAnswer, SettleMessage } from "../../protocol/grant.ts";
+import { buryPoisoned } from "../lease/bury.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { Tx } from "../state/group-commit.ts";
 import { type Poll, probeOf } from "../storage/poll-rows.ts";
-import { buryPoisoned } from "../upkeep/bury.ts";
 import { endedPoll, type PollEnd } from "./poll-end.ts";
 
 /** Tasks that a ready probe sets free in one commit, and probes that are looked at; the rest follow in the next. */

@@ -1,7 +1,7 @@
 import { targetOfUrl } from "../../core/address/scope.ts";
 import type { SettleAnswer, SettleMessage } from "../../protocol/grant.ts";
 import type { Readiness } from "../../schema/breaker.ts";
-import type { Claimed, EachRow } from "../claim/claim.ts";
+import type { Claimed, EachRow } from "../lease/claim-row.ts";
 import { probeAdmission } from "../lease/grants.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { Flight } from "../state/flights.ts";

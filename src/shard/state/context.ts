@@ -26,9 +26,6 @@ import { Targets } from "./targets.ts";
 import { TaskCounts } from "./task-counts.ts";
 import { Weights } from "./weights.ts";
 
-/** How much longer than the timeout a lease runs: the time to start, to settle, and to repeat the settle. */
-export const LEASE_MARGIN_MS = 10_000;
-
 /** What the operations of a shard share: its rows, what is cached of them, and its queue's settings. */
 export class ShardContext {
   readonly name: string;

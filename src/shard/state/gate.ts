@@ -50,11 +50,6 @@ export function inFlightOf(ctx: ShardContext, key: string): number {
   return ctx.flights.inLane(key) + ctx.flights.inLane(deliveryLane(key));
 }
 
-/** The lanes whose rows call a target. */
-export function lanesOf(key: string): string[] {
-  return [key, retryLane(key), deliveryLane(key)];
-}
-
 function slotsOf(ctx: ShardContext, target: Target, lane: string, pending: Pending): Gate {
   const { key } = target;
   const now = ctx.now();

@@ -1,8 +1,9 @@
 import { originOfScoped, scopedTarget, targetOfUrl } from "../../core/address/scope.ts";
+import { lanesOf } from "../../core/task/lane.ts";
 import type { NewTask } from "../../core/task/new-task.ts";
 import { HOUR_MS, MINUTE_MS } from "../../schema/limits.ts";
 import type { ShardContext } from "./context.ts";
-import { inFlightOf, lanesOf } from "./gate.ts";
+import { inFlightOf } from "./gate.ts";
 
 /** Parts of one origin that are targets of their own at a time, in a shard; beyond, new ones go by the origin. */
 const MOST_OF_ORIGIN = 1_000;

@@ -2,22 +2,18 @@ import { isTaskRow } from "../../core/task/row-id.ts";
 import { taskIdFloor } from "../../core/task/task-id.ts";
 import { MINUTE_MS, SECOND_MS } from "../../schema/limits.ts";
 import type { TaskState } from "../../schema/task.ts";
+import type { Spare } from "../storage/task-rows.ts";
 import { isOver, pauseMs, shortestRetention } from "../upkeep/prune.ts";
 import type { ShardContext } from "./context.ts";
 
 /** Rows that one look reads. */
 const SLICE = 500;
+
 /** A look that found all there was is followed by the next after this long. */
 const LOOK_PAUSE_MS = SECOND_MS;
+
 /** Most tasks have ended so long after they were made: looks go from row to row once, and what ends later is pruned. */
 const USUAL_DURATION_MS = MINUTE_MS;
-
-/** A final task whose retention is over. */
-export interface Spare {
-  id: string;
-  state: TaskState;
-  finalizedAt: number;
-}
 
 /**
  * Finds rows that new tasks may take the place of: to write a row over is one row written, to delete it and insert

@@ -14,13 +14,13 @@ import {
 import { type BreakerPolicy, breakerPolicy, isTrusted } from "../../core/breaker/policy.ts";
 import { mostHoldMs } from "../../core/policy/hold.ts";
 import { isStretchDue, stretchAt } from "../../core/policy/stretch.ts";
-import { retryLane, targetOfLane } from "../../core/task/lane.ts";
+import { lanesOf, retryLane, targetOfLane } from "../../core/task/lane.ts";
 import type { BreakerNews, BreakerSync } from "../../protocol/breaker-api.ts";
 import type { QueueConfig } from "../../protocol/queue-config.ts";
 import { type KeptTarget, NOTHING_KEPT, readKept, writeKept } from "../storage/target-rows.ts";
 import type { ShardContext } from "./context.ts";
 import type { Flight } from "./flights.ts";
-import { inFlightOf, lanesOf } from "./gate.ts";
+import { inFlightOf } from "./gate.ts";
 import type { Tx } from "./group-commit.ts";
 import {
   breakerOf,

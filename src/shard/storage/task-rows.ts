@@ -4,7 +4,6 @@ import type { SqlPort, SqlRow, SqlValue } from "../../platform/sql-port.ts";
 import type { Grant } from "../../protocol/grant.ts";
 import type { TaskState } from "../../schema/task.ts";
 import type { Flight } from "../state/flights.ts";
-import type { Spare } from "../state/spares.ts";
 import { APART, changingColumns, fixedColumns, isApart, recordColumns, rowToTask } from "./row-codec.ts";
 
 const CHANGING = [
@@ -329,4 +328,11 @@ function assigned(columns: readonly string[]): string {
 /** SQL for a JSON column where it can be read and is of this type (as `value`, by default itself), else for `otherwise`. */
 export function kept(column: string, type: string, otherwise: string, value = column): string {
   return `CASE WHEN NOT coalesce(json_valid(${column}), 0) THEN ${otherwise} WHEN json_type(${column}) = '${type}' THEN ${value} ELSE ${otherwise} END`;
+}
+
+/** A final task whose retention is over. */
+export interface Spare {
+  id: string;
+  state: TaskState;
+  finalizedAt: number;
 }

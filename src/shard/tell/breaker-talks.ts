@@ -1,36 +1,45 @@
 import { reportAt, reportOf } from "../../core/breaker/local-breaker.ts";
 import { MinHeap, pushLive } from "../../core/min-heap.ts";
 import { mostHoldMs } from "../../core/policy/hold.ts";
+import { lanesOf } from "../../core/task/lane.ts";
 import type { BreakerPort, BreakerSync } from "../../protocol/breaker-api.ts";
+import { LEASE_MARGIN_MS } from "../../protocol/grant.ts";
 import { breakerName } from "../../protocol/names.ts";
 import { MINUTE_MS, SECOND_MS } from "../../schema/limits.ts";
-import { hasParked, pollsWait, probeCandidate, surelyHasParked } from "../probe/breaker-probe.ts";
+import { probeCandidate } from "../probe/breaker-probe.ts";
+import { hasParked, MOST_PARKED, pollsWait, surelyHasParked } from "../probe/parked.ts";
 import { readinessOf } from "../probe/readiness.ts";
-import { LEASE_MARGIN_MS, type ShardContext } from "../state/context.ts";
-import { lanesOf } from "../state/gate.ts";
+import type { ShardContext } from "../state/context.ts";
 import type { GroupCommit, Tx } from "../state/group-commit.ts";
 import { allowedCalls, loadOf, retriesLeft, type Target } from "../state/target.ts";
 import { tellGone } from "./operator-events.ts";
 
-/** Parked rows are counted up to so many. */
-export const MOST_PARKED = 10_000;
 /** Reports of a target that fails now and then are at least so far apart. */
 const REPORT_EVERY_MS = SECOND_MS;
+
 /** A Breaker object that could not be reached is asked again after this long, doubled each time. */
 const ASK_AGAIN_MS = SECOND_MS;
+
 const MOST_ASK_AGAIN_MS = 5 * SECOND_MS;
+
 /** What a target that is called as ever has to say is not worth more tries. */
 const MOST_TRIES = 8;
+
 /** While another shard has the probe, this one asks so often, and by chance up to half as long later. */
 const ASK_HALF_OPEN_MS = 4 * SECOND_MS;
+
 /** Where rows wait for the end of a hold, it is asked so often whether that has been released: a push may be lost. */
 const ASK_HELD_MS = MINUTE_MS;
+
 /** A question, or a lease given back, comes at least so long after the last talk: no answer can make a loop. */
 const PAUSE_MS = 250;
+
 /** Where nothing but polls of held tasks waits: any other shard's task is the better probe. */
 const COST_OF_POLL = { attemptsUsed: Number.MAX_SAFE_INTEGER, attemptsLeft: 1 };
+
 /** The longest timeout of a poll. */
 const LONGEST_POLL_MS = MINUTE_MS;
+
 /** Talks remembered; beyond, those that hold nothing back any more are forgotten. */
 const MOST_TALKS = 10_000;
 

@@ -1,5 +1,5 @@
 import { shardName } from "../../protocol/names.ts";
-import type { EachRow } from "../claim/claim.ts";
+import type { EachRow } from "../lease/claim-row.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { GroupCommit, Tx } from "../state/group-commit.ts";
 import type { ShardPorts } from "../state/ports.ts";

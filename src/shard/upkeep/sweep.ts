@@ -1,40 +1,21 @@
 import { HELD_LANE, isCallbackLane } from "../../core/task/lane.ts";
 import { parseTaskId, taskIdFloor } from "../../core/task/task-id.ts";
 import { MINUTE_MS } from "../../schema/limits.ts";
-import { type EachRow, expireTask, FAILED_ROW_MS } from "../claim/claim.ts";
-import { lapsePoll } from "../probe/polls.ts";
-import { endReadiness, readinessTarget } from "../probe/readiness.ts";
-import { lapse } from "../settle/settle.ts";
+import { type EachRow, expireTask } from "../lease/claim-row.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Flight } from "../state/flights.ts";
 import type { Tx } from "../state/group-commit.ts";
 
 /** Rows that one slice of a sweep looks at. */
 const SLICE = 500;
+
 /** Lanes that one sweep for expired tasks looks into. */
 const SWEPT_LANES = 1_000;
+
 /** Ids this much older than now are no longer made: the clocks of API and shard may differ by less. */
 const CLOCK_SLACK_MS = MINUTE_MS;
+
 /** Parked tasks are looked through for those whose max_age is over once in so long. */
 export const EXPIRE_EVERY_MS = 30_000;
-
-/** Ends every lease that has lapsed: its attempt or delivery counts as interrupted. */
-export function lapseLeases(ctx: ShardContext, eachRow: EachRow): void {
-  const now = ctx.now();
-  const lapsed = [...ctx.flights.all()].filter(({ leaseUntil }) => leaseUntil <= now);
-  for (const flight of lapsed) {
-    const ended = eachRow(flight.id, (tx) => lapseOne(ctx, tx, flight));
-    if (ended === "failed") flight.leaseUntil = now + FAILED_ROW_MS;
-  }
-}
-
-function lapseOne(ctx: ShardContext, tx: Tx, flight: Flight): void {
-  const { id, kind, lease } = flight;
-  const asked = kind === "probe" ? readinessTarget(id) : null;
-  if (asked !== null) endReadiness(ctx, tx, asked, flight, null);
-  else if (kind === "probe") lapsePoll(ctx, tx, id);
-  else lapse(ctx, tx, id, lease);
-}
 
 /** Looks through the lanes of rows that are due and not called, some at a time, round and round. */
 export class ParkedSweep {

@@ -1,10 +1,10 @@
 import { firstByName, type TargetPlace } from "../../core/breaker/target-page.ts";
+import { lanesOf } from "../../core/task/lane.ts";
 import type { TargetSummary } from "../../protocol/breaker-api.ts";
-import { hasParked } from "../probe/breaker-probe.ts";
+import { hasParked, MOST_PARKED } from "../probe/parked.ts";
 import type { ShardContext } from "../state/context.ts";
-import { lanesOf } from "../state/gate.ts";
 import type { Target } from "../state/target.ts";
-import { breakerOf, MOST_PARKED } from "../tell/breaker-talks.ts";
+import { breakerOf } from "../tell/breaker-talks.ts";
 
 /** Targets as a list of breakers needs them: those that are down, and those called lately; see ShardApi. */
 export function listedTargets(ctx: ShardContext, limit: number, place?: TargetPlace): TargetSummary[] {

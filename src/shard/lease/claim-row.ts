@@ -1,0 +1,62 @@
+import { isFinal, type Task } from "../../core/task/task.ts";
+import { transition } from "../../core/task/transition.ts";
+import type { SqlRow } from "../../platform/sql-port.ts";
+import type { Grant } from "../../protocol/grant.ts";
+import type { ShardContext } from "../state/context.ts";
+import type { Flight } from "../state/flights.ts";
+import type { Tx } from "../state/group-commit.ts";
+import { type Admission, admitAttempt, admitDelivery } from "./grants.ts";
+
+/** A row whose work threw is tried again after this long, so that it neither spins nor stands in others' way. */
+export const FAILED_ROW_MS = 5_000;
+
+/** A grant made by a claim, not yet given to a runner. */
+export interface Claimed {
+  grant: Grant;
+  flight: Flight;
+}
+
+/** Runs one row's work in a transaction of its own; `failed` where it threw, which is logged. */
+export type EachRow = <T>(id: string, work: (tx: Tx) => T) => T | "failed";
+
+/** Admits one row as what it waits for; null where it was ended instead. */
+export function claimRow(ctx: ShardContext, row: SqlRow, eachRow: EachRow): Claimed | null | "failed" {
+  return eachRow(String(row.id), (tx) => {
+    // Only the call itself needs its body.
+    const task =
+      isFinal(row.state as Task["state"]) || isOver(ctx, row)
+        ? ctx.rows.toTaskWithoutRequest(row)
+        : ctx.rows.toTask(row);
+    const admitted = isFinal(task.state) ? claimDelivery(ctx, tx, task) : claimAttempt(ctx, tx, task);
+    return admitted && { grant: admitted.grant, flight: admitted.flight };
+  });
+}
+
+/** True for a waiting task that ends instead of being called. */
+export function isOver(ctx: ShardContext, row: SqlRow): boolean {
+  return !isFinal(row.state as Task["state"]) && Number(row.expires_at) <= ctx.now();
+}
+
+function claimAttempt(ctx: ShardContext, tx: Tx, task: Task): Admission | null {
+  if (task.expiresAt <= ctx.now()) {
+    expireTask(ctx, tx, task);
+    return null;
+  }
+  const admitted = admitAttempt(ctx, task);
+  ctx.write(tx, admitted.task, task);
+  return admitted;
+}
+
+function claimDelivery(ctx: ShardContext, tx: Tx, task: Task): Admission | null {
+  const admitted = admitDelivery(ctx, task, task.callback?.handedWith ?? null);
+  ctx.write(tx, admitted.task, task);
+  return admitted;
+}
+
+/** Ends a waiting task whose max_age is over. */
+export function expireTask(ctx: ShardContext, tx: Tx, task: Task): void {
+  const result = transition(task, { type: "expire" }, ctx.transitionContext(task));
+  if (!result.ok) return;
+  ctx.write(tx, result.task, task);
+  ctx.log("task.expired", { task: task.id, target: task.target, attempts: task.attempt });
+}

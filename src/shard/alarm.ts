@@ -60,7 +60,7 @@ function nextWake(ctx: ShardContext, sweepAt: number, syncAt: number | null): nu
     // With no slot free, a lane that becomes due is woken for only to end what its max_age ends.
     laneAt !== null && ctx.ownFreeSlots === 0 ? laneAt + EXPIRE_EVERY_MS : laneAt,
     ctx.queue.paused || ctx.ownFreeSlots === 0 ? null : ctx.pollLanes.nextAt(),
-    ctx.pruneAt,
+    ctx.retention.pruneAt,
     ctx.hasDue(now) ? sweepAt : null,
     moreIsDue(ctx) || morePollsAreDue(ctx) ? now + 1 : null,
     ctx.ownFreeSlots > 0 ? opensAt(ctx) : null,

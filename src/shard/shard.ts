@@ -277,7 +277,7 @@ export class Shard implements ShardApi {
   }
 
   #setClosed(tx: Tx, closed: boolean): void {
-    this.ctx.sql.exec("UPDATE shard SET closed = ? WHERE id = 1", closed ? 1 : 0);
+    this.ctx.row.write("closed", closed ? 1 : 0);
     tx.after(() => {
       this.ctx.closed = closed;
     });

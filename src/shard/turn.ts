@@ -3,18 +3,18 @@ import type { SiblingPort } from "../protocol/shard-api.ts";
 import { SECOND_MS } from "../schema/limits.ts";
 import type { ShardAlarm } from "./alarm.ts";
 import { claimDue } from "./claim/claim.ts";
-import { callablePollLanes, claimPolls } from "./claim/claim-polls.ts";
+import { claimPolls } from "./claim/claim-polls.ts";
 import { assign, type Batch, handOver, type Taker } from "./claim/hand-over.ts";
 import { buryPoisoned } from "./lease/bury.ts";
 import type { EachRow } from "./lease/claim-row.ts";
 import { lapseLeases } from "./settle/lapse-leases.ts";
 import { takeBack } from "./settle/take-back.ts";
+import { callableLanes, callablePollLanes, couldGo } from "./state/callable-lanes.ts";
 import type { ShardContext } from "./state/context.ts";
 import type { GroupCommit } from "./state/group-commit.ts";
 import type { ShardPorts } from "./state/ports.ts";
 import { type BreakerSyncPorts, BreakerSyncs } from "./tell/breaker-talks.ts";
 import { StalledWatch } from "./tell/stalled.ts";
-import { storePruneTime } from "./upkeep/prune.ts";
 import { EXPIRE_EVERY_MS, ParkedSweep } from "./upkeep/sweep.ts";
 
 /** A grant that no runner took is offered again after this long, so that a refusal makes no busy loop. */
@@ -59,7 +59,7 @@ export class ShardTurn {
     const batches = this.#claim(takers);
     this.#ctx.slotsWereFull = this.#ctx.freeSlots === 0;
     this.#passPlaceOn();
-    storePruneTime(this.#ctx);
+    this.#ctx.retention.store();
     this.#ctx.rate.store();
     this.#syncs.run();
     try {
@@ -102,14 +102,13 @@ export class ShardTurn {
     if (more) return;
     this.#stalled.run(this.#eachRow);
     // Whatever kept a parked lane from being woken, it has its turn twice a minute.
-    ctx.lanes.wakeAll();
-    ctx.pollLanes.wakeAll();
+    ctx.wakeAll();
   }
 
   /** What is claimed and not assigned would be lost until a restart: where that fails, nothing is claimed. */
   #assignDue(takers: readonly Taker[]): Batch[] {
     const ctx = this.#ctx;
-    ctx.weights.begin();
+    ctx.weights.begin((lane) => couldGo(ctx, lane));
     try {
       const batches = this.#ports.transaction(() => {
         const claimed = claimPolls(ctx, [], this.#eachRow, true);
@@ -156,7 +155,9 @@ export class ShardTurn {
 /** True where something is due whose target may be called. */
 function hasCallsToMake(ctx: ShardContext): boolean {
   return (
-    ctx.callableLanes(1).length > 0 || callablePollLanes(ctx, 1).length > 0 || ctx.targets.leased().length > 0
+    callableLanes(ctx, 1).length > 0 ||
+    callablePollLanes(ctx, 1).length > 0 ||
+    ctx.targets.leased().length > 0
   );
 }
 

@@ -14,7 +14,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     "a lease that lapsed is not ended",
-    "src/shard/upkeep/sweep.ts",
+    "src/shard/settle/lapse-leases.ts",
     "filter(({ leaseUntil }) => leaseUntil <= now);",
     "filter(({ leaseUntil }) => leaseUntil <= 0);",
   ),
@@ -155,8 +155,8 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     "a delivery that fails for good is taken for delivered",
     "src/core/task/deliver.ts",
-    'decision.do === "retry" ? "retrying" : "failed"',
-    'decision.do === "retry" ? "retrying" : "delivered"',
+    'return { state: "failed", nextAt: null, reason: decision.do',
+    'return { state: "delivered", nextAt: null, reason: decision.do',
   ),
   {
     name: "parked tasks are not woken",
@@ -235,8 +235,8 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     "a row is written over before its retention is over",
-    "src/shard/upkeep/prune.ts",
-    "return endsAt !== null && endsAt <= ctx.now();",
+    "src/shard/state/retention.ts",
+    "return endsAt !== null && endsAt <= this.#port.now();",
     "return endsAt !== null;",
   ),
   one(
@@ -329,20 +329,20 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     "tasks of a paused queue are called",
     "src/shard/state/context.ts",
-    "if (lane === HELD_LANE || (this.queue.paused && !isCallbackLane(lane))) continue;",
-    "if (lane === HELD_LANE) continue;",
+    "return lane !== HELD_LANE && (!this.queue.paused || isCallbackLane(lane));",
+    "return lane !== HELD_LANE;",
   ),
   one(
     "the queue's rate is not taken from",
     "src/shard/state/queue-rate.ts",
-    "if (rate !== null) this.#freeAt = rateTake(rate, this.#freeAt, this.#ctx.now());",
+    "if (rate !== null) this.#freeAt = rateTake(rate, this.#freeAt, this.#port.now());",
     "",
   ),
   one(
     "a poll goes to a target that is down",
-    "src/shard/claim/claim-polls.ts",
-    "    if (gate.room > 0) lanes.push({ lane, gate });\n    else if (gate.parks) ctx.park(ctx.pollLanes, lane, gate);",
-    "    lanes.push({ lane, gate: { ...gate, room: 1, limit: 1 } });",
+    "src/shard/state/callable-lanes.ts",
+    "    if (gate.room > 0) found.push({ lane, gate });",
+    "    if (lanes === ctx.pollLanes) found.push({ lane, gate: { ...gate, room: 1, limit: 1 } });\n    else if (gate.room > 0) found.push({ lane, gate });",
   ),
   one(
     "a poll that was ready is forgotten",
@@ -353,8 +353,8 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     "a key is not held against its request",
     "src/shard/intake/submit.ts",
-    "first.requestHash !== request.requestHash",
-    "first.requestHash === null",
+    "const isSame = first.requestHash === request.requestHash ||",
+    "const isSame = first.requestHash !== null ||",
   ),
   one(
     "a resume is forgotten",

@@ -2,8 +2,9 @@ import { lanesEnough, planClaims } from "../../core/pressure/claim-plan.ts";
 import { isPollsTurn, mostPollsOfOne } from "../../core/pressure/poll.ts";
 import { type Claimed, type EachRow, FAILED_ROW_MS } from "../lease/claim-row.ts";
 import { claimPoll } from "../probe/claim-poll.ts";
+import { callablePollLanes } from "../state/callable-lanes.ts";
 import type { ShardContext } from "../state/context.ts";
-import { type Gate, gateOf } from "../state/gate.ts";
+import { gateOf } from "../state/gate.ts";
 import { pendingOf, withinRate } from "./claim.ts";
 
 /** Rows that one pass over a lane looks at, beyond those that it claims. */
@@ -48,19 +49,6 @@ function planPolls(ctx: ShardContext, claimed: readonly Claimed[], most: number)
     return { lane, holder: lane, inFlight: pollsOf(lane), limit: mostPollsOfOne(allowed, limit), room };
   });
   return withinRate(ctx, planClaims(ready, free, allowed), claimed);
-}
-
-/** Lanes with polls that may be due and whose targets may be called, in turn; the others lose their turns. */
-export function callablePollLanes(ctx: ShardContext, limit: number): { lane: string; gate: Gate }[] {
-  const lanes: { lane: string; gate: Gate }[] = [];
-  if (ctx.queue.paused) return lanes;
-  for (const lane of ctx.pollLanes.ready(ctx.now())) {
-    if (lanes.length === limit) break;
-    const gate = gateOf(ctx, lane);
-    if (gate.room > 0) lanes.push({ lane, gate });
-    else if (gate.parks) ctx.park(ctx.pollLanes, lane, gate);
-  }
-  return lanes;
 }
 
 function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: EachRow): Claimed[] {

@@ -4,8 +4,9 @@ import { HELD_LANE, isCallbackLane, targetOfLane } from "../../core/task/lane.ts
 import type { SqlRow } from "../../platform/sql-port.ts";
 import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS, isOver } from "../lease/claim-row.ts";
 import { claimBreakerProbes } from "../probe/breaker-probe.ts";
+import { callableLanes } from "../state/callable-lanes.ts";
 import type { ShardContext } from "../state/context.ts";
-import { gateOf, inFlightOf, NONE_PENDING, type Pending } from "../state/gate.ts";
+import { gateOf, NONE_PENDING, type Pending } from "../state/gate.ts";
 
 /** Rows of one lane that one pass ends because their max_age is over; the rest follow in the next pass. */
 const EXPIRE_SLICE = 500;
@@ -46,12 +47,12 @@ function planNow(ctx: ShardContext, claimed: readonly Claimed[]): Map<string, nu
   const free = Math.max(0, ctx.freeSlots - claimed.length);
   if (free === 0) return new Map();
   const pending = pendingOf(claimed);
-  const lanes = ctx.callableLanes(Math.min(LANES_A_PASS, lanesEnough(ctx.freeSlots)));
+  const lanes = callableLanes(ctx, Math.min(LANES_A_PASS, lanesEnough(ctx.freeSlots)));
   const ready = lanes.map(({ lane, gate }) => {
     const holder = targetOfLane(lane);
     const beside = pending.get(holder);
     const { room, limit } = beside === undefined ? gate : gateOf(ctx, lane, beside);
-    return { lane, holder, inFlight: inFlightOf(ctx, holder) + (beside?.calls ?? 0), limit, room };
+    return { lane, holder, inFlight: ctx.flights.callsTo(holder) + (beside?.calls ?? 0), limit, room };
   });
   return withinRate(ctx, planClaims(ready, free, ctx.capacity), claimed);
 }

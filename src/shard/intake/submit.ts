@@ -9,6 +9,7 @@ import type { Refusal } from "../../protocol/refusal.ts";
 import type { SubmitResult } from "../../protocol/shard-api.ts";
 import type { TaskAccepted } from "../../schema/task.ts";
 import { admitAttempt, grantOf, leaseLeft, letGo } from "../lease/grants.ts";
+import { othersWait } from "../state/callable-lanes.ts";
 import type { ShardContext } from "../state/context.ts";
 import { gateOf } from "../state/gate.ts";
 import type { Tx } from "../state/group-commit.ts";
@@ -124,9 +125,9 @@ function mayGoNow(ctx: ShardContext, request: NewTask, batch: Batch): boolean {
   if (batch.waitsIn.has(target) || ctx.lanes.isReady(target, ctx.now())) return false;
   const calls = batch.grantedIn.get(target) ?? 0;
   const leavesRoom = ctx.flights.inLane(target) + calls < ctx.mostOfOneLane;
-  if (!leavesRoom && (batch.waitsIn.size > 0 || ctx.othersWait(target))) return false;
+  if (!leavesRoom && (batch.waitsIn.size > 0 || othersWait(ctx, target))) return false;
   // A slot that was freed in this very group belongs to who has waited for one, which the turn finds out.
-  if (ctx.slotsWereFull && ctx.othersWait(target)) return false;
+  if (ctx.slotsWereFull && othersWait(ctx, target)) return false;
   if (gateOf(ctx, target, { calls, retries: 0 }).room === 0) return false;
   if (!ctx.weights.mayGo(weightOf(request.call.body?.length ?? 0), batch.weight)) return false;
   if (ctx.rate.room(batch.granted + 1) <= batch.granted) return false;

@@ -17,7 +17,7 @@ export function buryPoisoned(ctx: ShardContext, error: unknown): boolean {
     wantCallback(ctx, ctx.rows.readWithoutRequest(id));
   ctx.flights.remove(id);
   ctx.counts.forget();
-  if (ctx.config !== null) ctx.notePrune(now + ctx.retentionOf("failed"));
+  if (ctx.config !== null) ctx.retention.noteEnd("failed", now);
   ctx.log("row.poisoned", { task: id, error: String(error.cause) });
   return true;
 }

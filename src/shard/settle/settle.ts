@@ -13,6 +13,7 @@ import type { Grant, SettleAnswer, SettleMessage } from "../../protocol/grant.ts
 import { callbackPhase } from "../../schema/state-facts.ts";
 import { admitDelivery, deliveryTimeout, grantOf, leaseLeft, letGo } from "../lease/grants.ts";
 import { watchProbe } from "../probe/polls.ts";
+import { othersWait } from "../state/callable-lanes.ts";
 import type { ShardContext } from "../state/context.ts";
 import { gateOf } from "../state/gate.ts";
 import type { Tx } from "../state/group-commit.ts";
@@ -149,7 +150,7 @@ function writeSettled(
 function handsOver(ctx: ShardContext, settled: Task, message: SettleMessage): boolean {
   if (settled.callback?.state !== "pending") return false;
   const { lane } = settled.callback;
-  if (ctx.flights.inLane(lane) >= ctx.mostOfOneLane && ctx.othersWait(lane)) return false;
+  if (ctx.flights.inLane(lane) >= ctx.mostOfOneLane && othersWait(ctx, lane)) return false;
   if (gateOf(ctx, lane).room === 0) return false;
   if (!ctx.weights.mayGo(weightOf(settled.response?.body.length ?? 0))) return false;
   if (message.edgeElapsedMs === null) return true;

@@ -1,7 +1,7 @@
 import { type Policy, resolveCallbackPolicy, resolvePolicy } from "../../core/policy/policy.ts";
 import { mostPolls } from "../../core/pressure/poll.ts";
 import { type EffectiveCallback, effectiveCallback } from "../../core/task/callback-settings.ts";
-import { deliveryLane, HELD_LANE, isCallbackLane, targetOfLane } from "../../core/task/lane.ts";
+import { deliveryLane, HELD_LANE, isCallbackLane, lanesOf, targetOfLane } from "../../core/task/lane.ts";
 import type { Task } from "../../core/task/task.ts";
 import type { TransitionContext } from "../../core/task/transition.ts";
 import type { SqlPort } from "../../platform/sql-port.ts";
@@ -11,15 +11,16 @@ import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { TaskState } from "../../schema/task.ts";
 import { LaneRows } from "../storage/lane-rows.ts";
 import { PollRows } from "../storage/poll-rows.ts";
+import { ShardRow } from "../storage/shard-row.ts";
 import { Rows, type TaskKey } from "../storage/task-rows.ts";
 import { Flights } from "./flights.ts";
-import { type Gate, gateOf } from "./gate.ts";
 import type { Tx } from "./group-commit.ts";
 import { LaneTurns } from "./lane-turns.ts";
 import { Lanes } from "./lanes.ts";
 import type { Places } from "./places.ts";
 import type { ShardPorts } from "./ports.ts";
-import { QueueRate } from "./queue-rate.ts";
+import { QueueRate, rateOf } from "./queue-rate.ts";
+import { Retention } from "./retention.ts";
 import { ScopedTargets } from "./scoped-targets.ts";
 import { Spares } from "./spares.ts";
 import { Targets } from "./targets.ts";
@@ -31,6 +32,7 @@ export class ShardContext {
   readonly name: string;
   readonly index: number;
   readonly sql: SqlPort;
+  readonly row: ShardRow;
   readonly rows: Rows;
   readonly laneRows: LaneRows;
   readonly flights: Flights;
@@ -43,6 +45,7 @@ export class ShardContext {
   readonly scoped: ScopedTargets;
   readonly rate: QueueRate;
   readonly counts: TaskCounts;
+  readonly retention: Retention;
   readonly spares: Spares;
   readonly weights: Weights;
   readonly now: () => number;
@@ -56,12 +59,6 @@ export class ShardContext {
   closed = false;
   /** No lease that `flights` does not list is held by a task with a lower id. */
   watermark = "";
-  /** When the first row may be pruned, at the earliest; null: none is final. */
-  pruneAt: number | null = null;
-  /** What is on disk of `pruneAt`: the same, or earlier. */
-  storedPruneAt: number | null = null;
-  /** When the next pass of pruning may begin: one reads every row. */
-  pruneNotBefore = 0;
   /** Attempts let go since the last poll. */
   attemptsSincePoll = 0;
   /** True where the last turn left no slot free: those that were freed since are for who waited for one. */
@@ -79,6 +76,7 @@ export class ShardContext {
     this.name = name;
     this.index = Number(name.split("-").at(-1) ?? 0);
     this.sql = sql;
+    this.row = new ShardRow(sql);
     this.rows = new Rows(sql);
     this.counts = new TaskCounts(this.rows);
     this.laneRows = new LaneRows(sql);
@@ -88,11 +86,41 @@ export class ShardContext {
     this.random = world.random;
     this.places = world.places ?? null;
     this.evidenceFloorMs = world.evidenceFloorMs;
-    this.targets = new Targets(this);
-    this.scoped = new ScopedTargets(this);
-    this.rate = new QueueRate(this);
-    this.spares = new Spares(this);
-    this.weights = new Weights(this);
+    this.targets = new Targets({
+      name,
+      sql,
+      now: world.now,
+      random: world.random,
+      evidenceFloorMs: world.evidenceFloorMs,
+      queue: () => this.queue,
+      capacity: () => this.capacity,
+      callsTo: (key) => this.flights.callsTo(key),
+      waitingIn: (lanes, limit) => this.laneRows.countWaiting(lanes, limit),
+      wake: (key) => this.#wake(key),
+      wakeAll: () => this.wakeAll(),
+    });
+    this.scoped = new ScopedTargets({
+      now: world.now,
+      scopes: () => (this.config === null ? [] : this.targets.policy.scopes),
+      isInUse: (key, since) => this.#isInUse(key, since),
+    });
+    this.rate = new QueueRate({
+      now: world.now,
+      rate: () => rateOf(this.queue),
+      write: (freeAt) => this.row.write("rate_free_at", freeAt),
+    });
+    this.retention = new Retention({
+      now: world.now,
+      retentions: () => this.queue.settings.retention,
+      write: (pruneAt) => this.row.write("prune_at", pruneAt),
+    });
+    this.spares = new Spares({ now: world.now, rows: this.rows, retention: this.retention });
+    this.weights = new Weights({
+      now: world.now,
+      inFlight: () => this.flights.weight,
+      wake: (lane) => this.lanes.wake(lane),
+      write: (heavy) => this.row.write("heavy", heavy),
+    });
   }
 
   /** The queue's settings. Throws where the shard was never told any: no task can be in it then. */
@@ -134,28 +162,6 @@ export class ShardContext {
     return Math.max(1, Math.floor(this.capacity / 2));
   }
 
-  /** True where a row of another lane may be due that nothing but slots keeps from being called. */
-  othersWait(lane: string): boolean {
-    const target = targetOfLane(lane);
-    return this.callableLanes(4).some((other) => targetOfLane(other.lane) !== target);
-  }
-
-  /**
-   * Lanes with rows that may be due and that nothing but slots keeps from being called, in turn; at most `limit`. Those
-   * whose target may not be called lose their turns until it may. Each with its gate, nothing being pending.
-   */
-  callableLanes(limit: number): { lane: string; gate: Gate }[] {
-    const lanes: { lane: string; gate: Gate }[] = [];
-    for (const lane of this.lanes.ready(this.now())) {
-      if (lanes.length === limit) break;
-      if (!this.goes(lane)) continue;
-      const gate = gateOf(this, lane);
-      if (gate.room > 0) lanes.push({ lane, gate });
-      else if (gate.parks) this.park(this.lanes, lane, gate);
-    }
-    return lanes;
-  }
-
   /** True for a lane whose rows are called, as far as the queue is concerned. */
   goes(lane: string): boolean {
     return lane !== HELD_LANE && (!this.queue.paused || isCallbackLane(lane));
@@ -164,13 +170,6 @@ export class ShardContext {
   /** True where a task or a poll may be due now. */
   hasDue(now: number): boolean {
     return this.lanes.hasDue(now) || this.pollLanes.hasDue(now);
-  }
-
-  /** Takes a lane whose target may not be called out of turn until it may. */
-  park(lanes: Lanes, lane: string, { why, until }: Gate): void {
-    // A breaker opens by what its shard hears, a Retry-After by time alone.
-    lanes.park(lane, why === "breaker" ? null : until);
-    this.targets.noteParked(targetOfLane(lane));
   }
 
   policyOf(task: Pick<Task, "call">): Policy {
@@ -222,7 +221,7 @@ export class ShardContext {
   noteChange(task: Task, stateBefore: TaskState | null): void {
     this.flights.noteTask(task);
     if (task.lane !== null) this.lanes.note(task.lane, task.dueAt, task.expiresAt);
-    if (task.finalizedAt !== null) this.notePrune(task.finalizedAt + this.retentionOf(task.state));
+    if (task.finalizedAt !== null) this.retention.noteEnd(task.state, task.finalizedAt);
     this.counts.note(task.id, stateBefore, task.state);
   }
 
@@ -239,17 +238,6 @@ export class ShardContext {
     return this.rows.ofGrant(grant);
   }
 
-  /** A row may be pruned from this instant on, maybe earlier than what is known. */
-  notePrune(at: number): void {
-    const pruneAt = Math.max(at, this.pruneNotBefore);
-    if (this.pruneAt === null || pruneAt < this.pruneAt) this.pruneAt = pruneAt;
-  }
-
-  retentionOf(state: TaskState): number {
-    const { retention } = this.queue.settings;
-    return state === "succeeded" ? retention.succeeded : retention.failed;
-  }
-
   /** Claims were rolled back: what memory took note of for them is read again. */
   forgetClaims(): void {
     this.noteLanes();
@@ -263,6 +251,23 @@ export class ShardContext {
       this.scoped.note(targetOfLane(lane));
     }
     for (const lane of this.polls.lanes()) this.pollLanes.note(lane, 0);
+  }
+
+  /** Whatever is parked has its turns again. */
+  wakeAll(): void {
+    this.lanes.wakeAll();
+    this.pollLanes.wakeAll();
+  }
+
+  /** What waits for a target has its turns again. */
+  #wake(key: string): void {
+    for (const lane of lanesOf(key)) this.lanes.wake(lane);
+    this.pollLanes.wake(key);
+  }
+
+  #isInUse(key: string, since: number): boolean {
+    if (this.targets.isInUse(key, since) || this.flights.callsTo(key) > 0) return true;
+    return this.laneRows.countWaiting(lanesOf(key), 1) > 0;
   }
 
   log(event: string, fields: Record<string, unknown>): void {

@@ -1,3 +1,4 @@
+import { deliveryLane } from "../../core/task/lane.ts";
 import type { Task } from "../../core/task/task.ts";
 import type { SqlPort } from "../../platform/sql-port.ts";
 import type { Grant } from "../../protocol/grant.ts";
@@ -62,6 +63,11 @@ export class Flights {
 
   inLane(lane: string): number {
     return this.#perLane.get(lane) ?? 0;
+  }
+
+  /** Calls to a target that are in flight: attempts, and deliveries of callbacks. */
+  callsTo(target: string): number {
+    return this.inLane(target) + this.inLane(deliveryLane(target));
   }
 
   /** Retries of a target that are in flight. */

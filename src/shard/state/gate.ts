@@ -45,11 +45,6 @@ export function gateOf(ctx: ShardContext, lane: string, pending: Pending = NONE_
   return { ...shut("breaker", until), probe: may === "probe", parks: true };
 }
 
-/** Calls to a target that are in flight: attempts, and deliveries of callbacks. */
-export function inFlightOf(ctx: ShardContext, key: string): number {
-  return ctx.flights.inLane(key) + ctx.flights.inLane(deliveryLane(key));
-}
-
 function slotsOf(ctx: ShardContext, target: Target, lane: string, pending: Pending): Gate {
   const { key } = target;
   const now = ctx.now();
@@ -62,7 +57,7 @@ function slotsOf(ctx: ShardContext, target: Target, lane: string, pending: Pendi
     { firsts: others ? MANY : 0, retries: ready(retryLane(key)) ? MANY : 0 },
     {
       limit,
-      inFlight: inFlightOf(ctx, key) + pending.calls,
+      inFlight: ctx.flights.callsTo(key) + pending.calls,
       retriesInFlight: ctx.flights.retriesOf(key) + pending.retries,
       budget,
     },

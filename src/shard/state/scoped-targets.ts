@@ -1,9 +1,6 @@
 import { originOfScoped, scopedTarget, targetOfUrl } from "../../core/address/scope.ts";
-import { lanesOf } from "../../core/task/lane.ts";
 import type { NewTask } from "../../core/task/new-task.ts";
 import { HOUR_MS, MINUTE_MS } from "../../schema/limits.ts";
-import type { ShardContext } from "./context.ts";
-import { inFlightOf } from "./gate.ts";
 
 /** Parts of one origin that are targets of their own at a time, in a shard; beyond, new ones go by the origin. */
 const MOST_OF_ORIGIN = 1_000;
@@ -16,13 +13,22 @@ interface Parts {
   lookedAt: number;
 }
 
+/** What the targets of scopes need of their shard. */
+export interface ScopedTargetsPort {
+  now(): number;
+  /** The scopes that the queue sets; none before it is known. */
+  scopes(): readonly string[];
+  /** False where nothing waits for a target or is in flight to it, nor was since then, and a call to it would go by nothing. */
+  isInUse(key: string, since: number): boolean;
+}
+
 /** Which target a URL belongs to by the scopes of the queue as they are now, with a bound on how many there are. */
 export class ScopedTargets {
-  readonly #ctx: ShardContext;
+  readonly #port: ScopedTargetsPort;
   readonly #byOrigin = new Map<string, Parts>();
 
-  constructor(ctx: ShardContext) {
-    this.#ctx = ctx;
+  constructor(port: ScopedTargetsPort) {
+    this.#port = port;
   }
 
   /** The target of a callback's receiver, or of a URL that is polled. */
@@ -45,7 +51,7 @@ export class ScopedTargets {
   }
 
   get #scopes(): readonly string[] {
-    return this.#ctx.config === null ? [] : this.#ctx.targets.policy.scopes;
+    return this.#port.scopes();
   }
 
   #admitted(target: string): string {
@@ -65,15 +71,9 @@ export class ScopedTargets {
   }
 
   #forget(parts: Parts): void {
-    const now = this.#ctx.now();
+    const now = this.#port.now();
     if (now - parts.lookedAt < LOOK_EVERY_MS) return;
     parts.lookedAt = now;
-    for (const key of parts.keys) if (!this.#isInUse(key, now)) parts.keys.delete(key);
-  }
-
-  #isInUse(key: string, now: number): boolean {
-    const { targets, laneRows } = this.#ctx;
-    if (targets.isInUse(key, now - HOUR_MS) || inFlightOf(this.#ctx, key) > 0) return true;
-    return laneRows.countWaiting(lanesOf(key), 1) > 0;
+    for (const key of parts.keys) if (!this.#port.isInUse(key, now - HOUR_MS)) parts.keys.delete(key);
   }
 }

@@ -14,13 +14,13 @@ import {
 import { type BreakerPolicy, breakerPolicy, isTrusted } from "../../core/breaker/policy.ts";
 import { mostHoldMs } from "../../core/policy/hold.ts";
 import { isStretchDue, stretchAt } from "../../core/policy/stretch.ts";
-import { lanesOf, retryLane, targetOfLane } from "../../core/task/lane.ts";
+import { retryLane, targetOfLane } from "../../core/task/lane.ts";
+import type { SqlPort } from "../../platform/sql-port.ts";
 import type { BreakerNews, BreakerSync } from "../../protocol/breaker-api.ts";
+import { breakerName } from "../../protocol/names.ts";
 import type { QueueConfig } from "../../protocol/queue-config.ts";
 import { type KeptTarget, NOTHING_KEPT, readKept, writeKept } from "../storage/target-rows.ts";
-import type { ShardContext } from "./context.ts";
 import type { Flight } from "./flights.ts";
-import { inFlightOf } from "./gate.ts";
 import type { Tx } from "./group-commit.ts";
 import {
   breakerOf,
@@ -47,9 +47,30 @@ const FORGET_AT_ONCE = 2_000;
 /** Calls after which a shard tells a target's Breaker object that it is there; trouble makes it do so at once. */
 const KNOWN_AFTER_CALLS = 20;
 
+/** What the targets need of their shard. */
+export interface TargetsPort {
+  readonly name: string;
+  readonly sql: SqlPort;
+  /** The shortest timeout that is evidence for other queues. */
+  readonly evidenceFloorMs: number;
+  now(): number;
+  random(): number;
+  queue(): QueueConfig;
+  /** How many grants may be in flight in this shard. */
+  capacity(): number;
+  /** Calls to a target that are in flight. */
+  callsTo(key: string): number;
+  /** How many rows wait in these lanes, counted up to `limit`. */
+  waitingIn(lanes: readonly string[], limit: number): number;
+  /** What waits for a target has its turns again. */
+  wake(key: string): void;
+  /** Whatever is parked has its turns again. */
+  wakeAll(): void;
+}
+
 /** What this shard knows of all its targets. Memory, but for a row for each that may not be called. */
 export class Targets {
-  readonly #ctx: ShardContext;
+  readonly #port: TargetsPort;
   readonly #byKey = new Map<string, Target>();
   readonly #kept: Map<string, KeptTarget>;
   /** Targets for which it has to be thought over when their Breaker object is told or asked next. */
@@ -66,10 +87,10 @@ export class Targets {
   #policy: { of: object; policy: BreakerPolicy } | null = null;
   #mostKnown = MAX_KNOWN;
 
-  constructor(ctx: ShardContext) {
-    this.#ctx = ctx;
-    this.#source = `${ctx.name}@${ctx.now()}`;
-    this.#kept = readKept(ctx.sql, ctx.now());
+  constructor(port: TargetsPort) {
+    this.#port = port;
+    this.#source = `${port.name}@${port.now()}`;
+    this.#kept = readKept(port.sql, port.now());
     const down = [...this.#kept].filter(([, { breaker }]) => breaker !== null).map(([key]) => key);
     // What holds a target may have been released meanwhile.
     this.#changed = new Set(this.#kept.keys());
@@ -77,26 +98,32 @@ export class Targets {
   }
 
   get policy(): BreakerPolicy {
-    const settings = this.#ctx.queue.settings.breaker;
+    const settings = this.#port.queue().settings.breaker;
     if (this.#policy?.of !== settings) this.#policy = { of: settings, policy: breakerPolicy(settings) };
     return this.#policy.policy;
   }
 
   /** The shortest timeout of a call to the target that is evidence; 0: any that its queue's own settings take. */
   floorMsOf(key: string): number {
-    return isTrusted(key, this.policy) ? this.#ctx.evidenceFloorMs : 0;
+    return isTrusted(key, this.policy) ? this.#port.evidenceFloorMs : 0;
   }
 
   get(key: string): Target {
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
-    const { name, queue } = this.#ctx;
+    const { name } = this.#port;
+    const queue = this.#port.queue();
     const kept = newTarget(key, name, this.#source, queue.shards, this.#kept.get(key) ?? NOTHING_KEPT);
-    const target = withCutHold(kept, mostHoldMs(queue.settings.retry), this.#ctx.now());
+    const target = withCutHold(kept, mostHoldMs(queue.settings.retry), this.#port.now());
     this.#kept.delete(key);
     this.#byKey.set(key, target);
     if (this.#byKey.size > this.#mostKnown) this.#forget();
     return target;
+  }
+
+  /** The name of a target's Breaker object, by the scope that the queue sets. */
+  breakerOf(key: string): string {
+    return breakerName(key, this.policy.share, this.#port.queue().ref);
   }
 
   /** False where nothing is known of the target that a later call to it would go by. */
@@ -104,7 +131,7 @@ export class Targets {
     const known = this.#byKey.get(key);
     if (known === undefined) return this.#kept.has(key);
     const { local, heldUntil, usedAt } = known;
-    return local.breaker.state !== "closed" || heldUntil > this.#ctx.now() || usedAt > since;
+    return local.breaker.state !== "closed" || heldUntil > this.#port.now() || usedAt > since;
   }
 
   /** The probe lease that a row's call was under way for when the object stopped; null: none. */
@@ -115,7 +142,7 @@ export class Targets {
 
   /** The targets that are down (not closed, or held) and, but for `down`, those called lately. */
   recent(down: boolean): Target[] {
-    const since = down ? Number.POSITIVE_INFINITY : this.#ctx.now() - RECENT_MS;
+    const since = down ? Number.POSITIVE_INFINITY : this.#port.now() - RECENT_MS;
     for (const key of this.#kept.keys()) this.get(key);
     return [...this.#byKey.values()].filter((target) => this.#isDown(target) || target.usedAt >= since);
   }
@@ -127,7 +154,7 @@ export class Targets {
   }
 
   #isDown({ local, heldUntil }: Target): boolean {
-    return local.breaker.state !== "closed" || heldUntil > this.#ctx.now();
+    return local.breaker.state !== "closed" || heldUntil > this.#port.now();
   }
 
   /** The targets that this shard may make a probe's call to now. */
@@ -155,7 +182,7 @@ export class Targets {
   /** The queue's operators were told just now that the target is gone. */
   noteGoneTold(key: string): void {
     this.gone.delete(key);
-    this.#byKey.set(key, { ...this.get(key), goneToldAt: this.#ctx.now() });
+    this.#byKey.set(key, { ...this.get(key), goneToldAt: this.#port.now() });
   }
 
   /** Its Breaker object is to be asked about the target now, whatever is known here. */
@@ -196,16 +223,15 @@ export class Targets {
     for (const key of this.#kept.keys()) this.get(key);
     for (const { key, local } of this.#byKey.values())
       if (local.breaker.state !== "closed") this.#changed.add(key);
-    this.#ctx.lanes.wakeAll();
-    this.#ctx.pollLanes.wakeAll();
+    this.#port.wakeAll();
   }
 
   /** A grant was given out, and its flight counted. */
   granted(flight: Flight): void {
-    const ctx = this.#ctx;
+    const port = this.#port;
     const key = targetOfLane(flight.lane);
     const isRetry = flight.kind === "attempt" ? flight.retry : null;
-    const target = withCall(this.get(key), isRetry, inFlightOf(ctx, key), ctx.capacity, ctx.now());
+    const target = withCall(this.get(key), isRetry, port.callsTo(key), port.capacity(), port.now());
     this.#byKey.set(key, target);
     if (target.calls === KNOWN_AFTER_CALLS && target.local.toldVersion === 0) this.#changed.add(key);
   }
@@ -214,7 +240,7 @@ export class Targets {
   probing(tx: Tx, key: string, id: string | null): void {
     const target = this.get(key);
     const begun = { ...target, local: beginProbe(target.local), probing: id };
-    const onDisk = writeKept(this.#ctx.sql, begun, this.#ctx.now());
+    const onDisk = writeKept(this.#port.sql, begun, this.#port.now());
     tx.after(() => {
       this.#byKey.set(key, { ...this.get(key), local: begun.local, probing: id, onDisk });
       this.#leased.delete(key);
@@ -228,7 +254,7 @@ export class Targets {
     const before = this.get(key);
     const floorMs = this.floorMsOf(key);
     const effect = effectOf(outcome, { timeoutMs, queueTimeoutMs, floorMs }, policy.slowFraction);
-    let target = withResult(before, { outcome, startedAt, effect }, this.#ctx.capacity, now);
+    let target = withResult(before, { outcome, startedAt, effect }, this.#port.capacity(), now);
     if (effect !== null) target = withRampStep(target, effect.ok);
     target = withAskedHold(target, call, this.#mostHoldMs, now);
     const probe = call.flight?.probe ?? null;
@@ -292,45 +318,43 @@ export class Targets {
 
   /** What a retry's wait may depend on: the target's load, and how many tasks wait for it. */
   situation(key: string): { loadFactor: number; stretch: Target["stretch"] } {
-    const { queue, laneRows } = this.#ctx;
     const { now } = this.#context;
     const target = this.get(key);
     const loadFactor = loadOf(target, now);
     if (!isStretchDue(target.stretch, now)) return { loadFactor, stretch: target.stretch };
-    const waiting = laneRows.countWaiting([key, retryLane(key)], 101) * queue.shards;
+    const waiting = this.#port.waitingIn([key, retryLane(key)], 101) * this.#port.queue().shards;
     const stretch = stretchAt(target.stretch, waiting, now);
     this.#byKey.set(key, { ...target, stretch });
     return { loadFactor, stretch };
   }
 
   #held(target: Target, news: BreakerNews): Target {
-    return withToldHold(target, news, this.#mostHoldMs, this.#ctx.now());
+    return withToldHold(target, news, this.#mostHoldMs, this.#port.now());
   }
 
   get #mostHoldMs(): number {
-    return mostHoldMs(this.#ctx.queue.settings.retry);
+    return mostHoldMs(this.#port.queue().settings.retry);
   }
 
   get #context(): LocalContext {
-    return { now: this.#ctx.now(), policy: this.policy, random: this.#ctx.random };
+    return { now: this.#port.now(), policy: this.policy, random: this.#port.random };
   }
 
   /** Writes what a step made of a target, where it must outlive memory, and lets its lanes have their turns. */
   #store(tx: Tx, stepped: Target, { moved, ramp }: LocalStep): void {
-    const ctx = this.#ctx;
+    const port = this.#port;
     const held = stepped.heldUntil !== this.get(stepped.key).heldUntil;
     const probing = stepped.local.breaker.state === "half_open" ? stepped.probing : null;
     const target = { ...stepped, probing };
-    const onDisk = moved || held ? writeKept(ctx.sql, target, ctx.now()) : target.onDisk;
-    const stored = ramp ? withRamp(target, ctx.queue.settings, ctx.capacity) : target;
+    const onDisk = moved || held ? writeKept(port.sql, target, port.now()) : target.onDisk;
+    const stored = ramp ? withRamp(target, port.queue().settings, port.capacity()) : target;
     tx.after(() => {
       // What is noted beside may have been noted since.
       const { stretch, goneToldAt } = this.get(target.key);
       this.#byKey.set(target.key, { ...stored, onDisk, stretch, goneToldAt });
       if (!moved && !held) return;
-      if (mayCall(target.local, this.policy, ctx.now()) === "probe") this.#leased.add(target.key);
-      for (const lane of lanesOf(target.key)) ctx.lanes.wake(lane);
-      ctx.pollLanes.wake(target.key);
+      if (mayCall(target.local, this.policy, port.now()) === "probe") this.#leased.add(target.key);
+      port.wake(target.key);
     });
   }
 

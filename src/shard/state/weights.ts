@@ -1,16 +1,25 @@
 import { FULL_WEIGHT, fits, PLAIN_WEIGHT, weightAllowed } from "../../core/pressure/weight.ts";
-import type { ShardContext } from "./context.ts";
-import { gateOf } from "./gate.ts";
 
 /** An object that has let so much go since its start does not end from its weight. */
 const PROOF_WEIGHT = 8 * FULL_WEIGHT;
+
+/** What the weight of calls needs of its shard. */
+export interface WeightsPort {
+  now(): number;
+  /** What the calls in flight weigh. */
+  inFlight(): number;
+  /** A lane has its turns again. */
+  wake(lane: string): void;
+  /** Writes the mark; null: takes it off. */
+  write(heavy: number | null): void;
+}
 
 /**
  * How many bytes this shard may let go, beside those in flight. More than a little is let go only once a row on disk
  * says so: an object that has run out of memory finds that row at its next start, and takes half as much at a time.
  */
 export class Weights {
-  readonly #ctx: ShardContext;
+  readonly #port: WeightsPort;
   /** Lanes whose first row was too heavy, with its weight, in the order in which they came. */
   readonly #waiting = new Map<string, number>();
   /** What this turn has claimed that is not in flight yet. */
@@ -23,8 +32,8 @@ export class Weights {
   #wantsMark = false;
   #sinceStart = 0;
 
-  constructor(ctx: ShardContext) {
-    this.#ctx = ctx;
+  constructor(port: WeightsPort) {
+    this.#port = port;
   }
 
   /** What a start has found on disk: where it is a mark, what it was written for was cut off. */
@@ -68,15 +77,18 @@ export class Weights {
     this.#sinceStart += weight;
   }
 
-  /** A turn begins: lanes that waited have their turns again, as far as what has ended makes room, in their order. */
-  begin(): void {
+  /**
+   * A turn begins: lanes that waited have their turns again, as far as what has ended makes room, in their order.
+   * `couldGo` is true for a lane that nothing but weight is in the way of.
+   */
+  begin(couldGo: (lane: string) => boolean): void {
     this.#claimed = 0;
     let woken = 0;
     for (const [lane, weight] of this.#waiting) {
       const load = { allowed: this.allowed, inFlight: this.#inFlight + woken, reserved: 0 };
-      const goes = this.#couldGo(lane);
+      const goes = couldGo(lane);
       if (goes && !fits(weight, load)) return;
-      this.#ctx.lanes.wake(lane);
+      this.#port.wake(lane);
       if (goes) woken += weight;
       else this.#waiting.delete(lane);
     }
@@ -105,22 +117,16 @@ export class Weights {
 
   /** When the alarm is needed to find the mark on disk; null: it is not. */
   get wakeAt(): number | null {
-    return this.#mark === "written" ? this.#ctx.now() + 1 : null;
+    return this.#mark === "written" ? this.#port.now() + 1 : null;
   }
 
   get #inFlight(): number {
-    return this.#ctx.flights.weight + this.#claimed;
+    return this.#port.inFlight() + this.#claimed;
   }
 
   #write(heavy: number | null): void {
-    this.#ctx.sql.exec("UPDATE shard SET heavy = ? WHERE id = 1", heavy);
+    this.#port.write(heavy);
     this.#isOnDisk = heavy !== null;
     this.#mark = heavy === null ? "none" : "written";
-  }
-
-  /** True where nothing but weight keeps a lane's rows from being called: no room is kept for others. */
-  #couldGo(lane: string): boolean {
-    const ctx = this.#ctx;
-    return ctx.lanes.isReady(lane, ctx.now()) && ctx.goes(lane) && gateOf(ctx, lane).why === null;
   }
 }

@@ -1,7 +1,6 @@
-import { type KeptBreaker, keptOf } from "../../core/breaker/local-breaker.ts";
+import { type KeptBreaker, keptOf, type LocalBreaker } from "../../core/breaker/local-breaker.ts";
 import { type Hold, NO_HOLD } from "../../core/policy/hold.ts";
 import type { SqlPort } from "../../platform/sql-port.ts";
-import type { Target } from "../state/target.ts";
 
 /** A target that nothing has waited for this long is no longer worth a row: the next call finds out anew. */
 const FORGET_OPEN_MS = 86_400_000;
@@ -11,6 +10,15 @@ export interface KeptTarget extends Hold {
   breaker: KeptBreaker | null;
   /** The row whose call is the probe under way; null: none is. */
   probing: string | null;
+}
+
+/** What of a target is written: what must outlive memory. */
+export interface TargetToKeep extends Hold {
+  key: string;
+  local: LocalBreaker;
+  probing: string | null;
+  /** It has a row of its own. */
+  onDisk: boolean;
 }
 
 /** What a target has on disk that nothing is known of. */
@@ -35,7 +43,7 @@ export function readKept(sql: SqlPort, now: number): Map<string, KeptTarget> {
 }
 
 /** Writes what must outlive memory, or removes the row where nothing must. True where there is a row now. */
-export function writeKept(sql: SqlPort, target: Target, now: number): boolean {
+export function writeKept(sql: SqlPort, target: TargetToKeep, now: number): boolean {
   const breaker = keptOf(target.local);
   if (breaker === null && target.heldUntil <= now) {
     if (target.onDisk) sql.exec("DELETE FROM targets WHERE key = ?", target.key);

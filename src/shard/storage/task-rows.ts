@@ -1,9 +1,9 @@
+import type { EndedRow } from "../../core/task/retention.ts";
 import { isEventId, isTaskRow, keptRoundId, ownerId } from "../../core/task/row-id.ts";
 import { isFinal, type Task } from "../../core/task/task.ts";
 import type { SqlPort, SqlRow, SqlValue } from "../../platform/sql-port.ts";
 import type { Grant } from "../../protocol/grant.ts";
 import type { TaskState } from "../../schema/task.ts";
-import type { Flight } from "../state/flights.ts";
 import { APART, changingColumns, fixedColumns, isApart, recordColumns, rowToTask } from "./row-codec.ts";
 
 const CHANGING = [
@@ -50,6 +50,16 @@ const BURY = `UPDATE tasks SET state = 'failed', reason = 'corrupt', lane = NULL
 export interface TaskKey {
   idempotencyKey: string;
   requestHash: string | null;
+}
+
+/** A lease as its row has it. */
+export interface StoredLease {
+  kind: Grant["kind"];
+  lane: string;
+  lease: number;
+  leaseUntil: number;
+  /** A retry: it draws on slots of its own. */
+  retry: boolean;
 }
 
 /** A row whose stored form cannot be read. */
@@ -155,7 +165,7 @@ export class Rows {
   }
 
   /** The lease that a task or a poll has in flight; null where it has none. Reads no JSON but the callback's. */
-  leaseOf(id: string): Pick<Flight, "kind" | "lane" | "lease" | "leaseUntil" | "retry"> | null {
+  leaseOf(id: string): StoredLease | null {
     const row =
       this.#sql
         .exec(
@@ -328,6 +338,17 @@ function assigned(columns: readonly string[]): string {
 /** SQL for a JSON column where it can be read and is of this type (as `value`, by default itself), else for `otherwise`. */
 export function kept(column: string, type: string, otherwise: string, value = column): string {
   return `CASE WHEN NOT coalesce(json_valid(${column}), 0) THEN ${otherwise} WHEN json_type(${column}) = '${type}' THEN ${value} ELSE ${otherwise} END`;
+}
+
+/** What a row read for pruning says of its end. */
+export function endOf(row: SqlRow): EndedRow {
+  const { finalized_at, lane, lease_until } = row;
+  return {
+    state: row.state as TaskState,
+    finalizedAt: finalized_at as number | null,
+    lane: lane as string | null,
+    leaseUntil: lease_until as number | null,
+  };
 }
 
 /** A final task whose retention is over. */

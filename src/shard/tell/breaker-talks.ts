@@ -4,7 +4,6 @@ import { mostHoldMs } from "../../core/policy/hold.ts";
 import { lanesOf } from "../../core/task/lane.ts";
 import type { BreakerPort, BreakerSync } from "../../protocol/breaker-api.ts";
 import { LEASE_MARGIN_MS } from "../../protocol/grant.ts";
-import { breakerName } from "../../protocol/names.ts";
 import { MINUTE_MS, SECOND_MS } from "../../schema/limits.ts";
 import { probeCandidate } from "../probe/breaker-probe.ts";
 import { hasParked, MOST_PARKED, pollsWait, surelyHasParked } from "../probe/parked.ts";
@@ -166,7 +165,7 @@ export class BreakerSyncs {
     try {
       const message = this.#message(target);
       const parked = message.parked === null ? "none" : this.#parked(key);
-      const breaker = await this.#ports.breaker(breakerOf(this.#ctx, key)).sync(message);
+      const breaker = await this.#ports.breaker(this.#ctx.targets.breakerOf(key)).sync(message);
       await this.#group.run((tx) => {
         this.#ctx.targets.unsure.delete(key);
         this.#ended(key, { waitMs: REPORT_EVERY_MS, failures: 0, parked, limit: message.load.limit });
@@ -259,11 +258,6 @@ export class BreakerSyncs {
 function earliest(times: readonly (number | null)[]): number | null {
   const known = times.filter((at) => at !== null);
   return known.length === 0 ? null : Math.min(...known);
-}
-
-/** The name of a target's Breaker object, by the scope that the queue sets. */
-export function breakerOf(ctx: ShardContext, key: string): string {
-  return breakerName(key, ctx.targets.policy.share, ctx.queue.ref);
 }
 
 function costOf({ attemptsUsed, attemptsLeft }: { attemptsUsed: number; attemptsLeft: number }) {

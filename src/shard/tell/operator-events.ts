@@ -76,7 +76,7 @@ export function toldStalled(ctx: ShardContext): boolean {
 /** The queue's operators are told now that it is stalled, by this shard or another. */
 export function noteStalledTold(ctx: ShardContext, tx: Tx): void {
   const now = ctx.now();
-  ctx.sql.exec("UPDATE shard SET stalled_told_at = ? WHERE id = 1", now);
+  ctx.row.write("stalled_told_at", now);
   tx.after(() => {
     ctx.stalledToldAt = now;
   });

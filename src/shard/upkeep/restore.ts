@@ -1,5 +1,4 @@
 import { targetOfLane } from "../../core/task/lane.ts";
-import type { SqlValue } from "../../platform/sql-port.ts";
 import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
 import type { ShardContext } from "../state/context.ts";
 
@@ -8,16 +7,15 @@ import type { ShardContext } from "../state/context.ts";
  * where the shard's own row is missing, which the migrations make.
  */
 export function loadShard(ctx: ShardContext): void {
-  const row = ctx.sql
-    .exec("SELECT config, watermark, closed, prune_at, stalled_told_at, heavy FROM shard WHERE id = 1")
-    .toArray()[0];
-  if (row === undefined) throw new Error(`shard ${ctx.name} has no row of its own`);
+  const row = ctx.row.read();
+  if (row === null) throw new Error(`shard ${ctx.name} has no row of its own`);
   ctx.config = storedConfig(ctx, row.config);
-  ctx.watermark = String(row.watermark);
+  ctx.watermark = row.watermark;
   ctx.closed = row.closed === 1;
-  ctx.stalledToldAt = Number(row.stalled_told_at ?? 0);
-  ctx.weights.found(row.heavy as number | null);
-  ctx.pruneAt = ctx.storedPruneAt = row.prune_at as number | null;
+  ctx.stalledToldAt = row.stalled_told_at ?? 0;
+  ctx.weights.found(row.heavy);
+  ctx.rate.found(row.rate_free_at ?? 0);
+  ctx.retention.found(row.prune_at);
   ctx.polls.adopt(ctx.now(), (url) => ctx.scoped.targetOfUrl(url));
   ctx.noteLanes();
   for (const lane of ctx.lanes.unknown()) ctx.laneTurns.startAnywhere(lane, ctx.random);
@@ -25,8 +23,8 @@ export function loadShard(ctx: ShardContext): void {
 }
 
 /** The settings as last told; null where they were never told or cannot be read, then the catalog is asked. */
-function storedConfig(ctx: ShardContext, stored: SqlValue | undefined): QueueConfig | null {
-  if (typeof stored !== "string") return null;
+function storedConfig(ctx: ShardContext, stored: string | null): QueueConfig | null {
+  if (stored === null) return null;
   try {
     const config = JSON.parse(stored) as QueueConfig;
     return { ...config, settings: completeSettings(config.settings) };

@@ -73,7 +73,7 @@ export class ShardSettings {
   #store(tx: Tx, config: QueueConfig): void {
     const before = this.#ctx.config;
     if (before !== null && before.version >= config.version) return;
-    this.#ctx.sql.exec("UPDATE shard SET config = ? WHERE id = 1", JSON.stringify(config));
+    this.#ctx.row.write("config", JSON.stringify(config));
     const after = { ...config, settings: completeSettings(config.settings) };
     if (before !== null) this.#ctx.targets.cutHolds(tx, after);
     tx.after(() => {
@@ -81,8 +81,7 @@ export class ShardSettings {
       this.#ctx.targets.noteSettings();
       this.#ctx.spares.forget();
       // A shorter retention may have made rows ripe.
-      if (this.#ctx.pruneAt !== null && isShorter(after, before))
-        this.#ctx.notePrune(this.#ports.now() + MINUTE_MS);
+      if (isShorter(after, before)) this.#ctx.retention.noteShorter();
     });
   }
 }

@@ -65,7 +65,7 @@ export function moveWatermark(ctx: ShardContext, tx: Tx): void {
   const lowest = ctx.flights.lowestUnlisted();
   const watermark = lowest !== null && lowest < safe ? lowest : safe;
   if (timeOf(watermark) - timeOf(ctx.watermark) < CLOCK_SLACK_MS / 2) return;
-  ctx.sql.exec("UPDATE shard SET watermark = ? WHERE id = 1", watermark);
+  ctx.row.write("watermark", watermark);
   tx.after(() => {
     ctx.watermark = watermark;
   });

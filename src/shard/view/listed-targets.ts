@@ -4,7 +4,6 @@ import type { TargetSummary } from "../../protocol/breaker-api.ts";
 import { hasParked, MOST_PARKED } from "../probe/parked.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { Target } from "../state/target.ts";
-import { breakerOf } from "../tell/breaker-talks.ts";
 
 /** Targets as a list of breakers needs them: those that are down, and those called lately; see ShardApi. */
 export function listedTargets(ctx: ShardContext, limit: number, place?: TargetPlace): TargetSummary[] {
@@ -12,12 +11,12 @@ export function listedTargets(ctx: ShardContext, limit: number, place?: TargetPl
   const listed =
     place === undefined
       ? ctx.targets.troubledFirst(known).slice(0, limit)
-      : firstByName(known, ({ key }) => breakerOf(ctx, key), place.after, limit);
+      : firstByName(known, ({ key }) => ctx.targets.breakerOf(key), place.after, limit);
   return listed.map((target) => summaryOf(ctx, target));
 }
 
 function summaryOf(ctx: ShardContext, { key, local, usedAt, heldUntil }: Target): TargetSummary {
   const parked = hasParked(ctx, key) ? ctx.laneRows.countWaiting(lanesOf(key), MOST_PARKED) : 0;
   const held = heldUntil > ctx.now() ? { heldUntil } : {};
-  return { key, breaker: breakerOf(ctx, key), state: local.breaker.state, usedAt, parked, ...held };
+  return { key, breaker: ctx.targets.breakerOf(key), state: local.breaker.state, usedAt, parked, ...held };
 }

@@ -4,6 +4,7 @@ import {
   HELD_LANE,
   isCallbackLane,
   isRetryLane,
+  lanesOf,
   retryLane,
   targetOfLane,
 } from "../../../src/core/task/lane.ts";
@@ -42,5 +43,12 @@ describe("targetOfLane", () => {
 
   test("of a receiver of callbacks is its origin, as of tasks for it", () => {
     expect(targetOfLane(deliveryLane("https://me.example.com"))).toBe("https://me.example.com");
+  });
+});
+
+describe("lanesOf", () => {
+  test.each(TARGETS)("names the lines of all calls to %s", (target) => {
+    expect(lanesOf(target)).toEqual([target, retryLane(target), deliveryLane(target)]);
+    expect(lanesOf(target).map(targetOfLane)).toEqual([target, target, target]);
   });
 });

@@ -1,7 +1,6 @@
 import { expect } from "vitest";
 import { mayCall } from "../../../src/core/breaker/local-breaker.ts";
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
-import { inFlightOf } from "../../../src/shard/state/gate.ts";
 import { allowedCalls } from "../../../src/shard/state/target.ts";
 import { BreakerHost } from "./breaker-host.ts";
 import { checkCounts, checkFlights, checkRows } from "./shard-checks.ts";
@@ -177,7 +176,7 @@ function watchGrants(world: ShardWorld): void {
       expect(may === "yes" || flight.probe !== null, about).toBe(true);
       expect(target.heldUntil <= world.now, about).toBe(true);
       const limit = flight.probe === null ? allowedCalls(target, ctx.queue.settings, ctx.capacity) : CAPACITY;
-      expect(inFlightOf(ctx, key), about).toBeLessThanOrEqual(limit);
+      expect(ctx.flights.callsTo(key), about).toBeLessThanOrEqual(limit);
     }
     granted(flight);
   };

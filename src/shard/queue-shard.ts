@@ -22,6 +22,10 @@ import type {
 import { SHARD_MIGRATIONS } from "./migrations.ts";
 import { Shard } from "./shard.ts";
 import { sharedPlaces } from "./state/places.ts";
+import { UnderWay } from "./state/under-way.ts";
+
+/** Objects of one isolate share its thread. */
+const lists = new UnderWay();
 
 /** The Durable Object of one shard: an adapter that builds a Shard on this object's storage and delegates. */
 export class QueueShard extends DurableObject<Env> implements ShardApi {
@@ -39,6 +43,7 @@ export class QueueShard extends DurableObject<Env> implements ShardApi {
       random: clock.random,
       evidenceFloorMs: evidenceFloorOf(env),
       places: sharedPlaces(env.REDRIVE_OPEN_FILES),
+      lists,
       wait: clock.wait,
       setAlarm: (at) => void storage.setAlarm(at),
       keepAlive: (promise) => ctx.waitUntil(promise),

@@ -2,7 +2,7 @@ import type { BreakerAudit } from "../core/breaker/breaker.ts";
 import type { TargetPlace } from "../core/breaker/target-page.ts";
 import { isTaskRow } from "../core/task/row-id.ts";
 import type { Task } from "../core/task/task.ts";
-import { taskSummary, taskView } from "../core/view/view.ts";
+import { taskView } from "../core/view/view.ts";
 import { isPlatformError } from "../platform/platform-error.ts";
 import type { BreakerNews, TargetSummary } from "../protocol/breaker-api.ts";
 import type { SettleAnswer, SettleMessage } from "../protocol/grant.ts";
@@ -32,7 +32,7 @@ import { settle, stale } from "./settle/settle.ts";
 import { ShardContext } from "./state/context.ts";
 import { GroupCommit, type Tx } from "./state/group-commit.ts";
 import type { ShardPorts } from "./state/ports.ts";
-import { listPage } from "./storage/list-page.ts";
+import { UnderWay } from "./state/under-way.ts";
 import { PoisonedRowError } from "./storage/task-rows.ts";
 import { announceBreaker, noteStalledTold, toldStalled } from "./tell/operator-events.ts";
 import { ShardTurn } from "./turn.ts";
@@ -40,12 +40,15 @@ import { prune } from "./upkeep/prune.ts";
 import { loadShard } from "./upkeep/restore.ts";
 import { ShardSettings } from "./upkeep/settings.ts";
 import { moveWatermark } from "./upkeep/sweep.ts";
+import { listTasks } from "./view/list-tasks.ts";
 import { listedTargets } from "./view/listed-targets.ts";
 import { oldestDue } from "./view/oldest-due.ts";
 import { viewContext } from "./view/task-situation.ts";
 
 /** An alarm that failed runs again after this long. */
 const ALARM_RETRY_MS = 5 * SECOND_MS;
+/** Between two slices of counting: about as long as one takes. */
+const SLICE_PAUSE_MS = 5;
 
 /**
  * One shard of a queue: many tasks, one alarm. It decides and writes; it never calls a target. Every change goes
@@ -58,9 +61,11 @@ export class Shard implements ShardApi {
   readonly #settings: ShardSettings;
   readonly #alarm: ShardAlarm;
   readonly #turn: ShardTurn;
+  readonly #lists: UnderWay;
 
   constructor(name: string, ports: ShardPorts) {
     this.#ports = ports;
+    this.#lists = ports.lists ?? new UnderWay();
     this.ctx = new ShardContext(name, ports.sql, ports);
     this.group = new GroupCommit({
       transaction: ports.transaction,
@@ -162,19 +167,18 @@ export class Shard implements ShardApi {
 
   async list(message: ListMessage, quiet = false): Promise<ListAnswer> {
     if (!(await this.#hasSettings())) return { tasks: [], examinedTo: null };
-    return this.#read(quiet, () => {
-      const { rows, examinedTo, examined } = listPage(this.ctx.sql, message);
-      const tasks = rows.map((row) => this.ctx.rows.toTaskWithoutBodies(row));
-      return {
-        tasks: tasks.map((task) => taskSummary(task, viewContext(this.ctx, task))),
-        examinedTo,
-        examined,
-      };
-    });
+    const { now, wait } = this.#ports;
+    let isFirst = !quiet;
+    const read = <T>(work: () => T): Promise<T> => {
+      if (!isFirst) return this.#readAside(quiet, work);
+      isFirst = false;
+      return this.#run(work);
+    };
+    return listTasks(this.ctx, message, { now, wait, lists: this.#lists, read });
   }
 
   async stats(quiet = false): Promise<ShardStats> {
-    return untilSome(() =>
+    return this.#untilSome(() =>
       this.#read(quiet, () => {
         const counts = this.ctx.counts.next();
         if (counts === null) return null;
@@ -190,7 +194,7 @@ export class Shard implements ShardApi {
   }
 
   async close(force = false): Promise<boolean> {
-    return untilSome(() => this.group.run((tx) => this.#closeWhereEmpty(tx, force)));
+    return this.#untilSome(() => this.group.run((tx) => this.#closeWhereEmpty(tx, force)));
   }
 
   async reopen(): Promise<void> {
@@ -242,6 +246,16 @@ export class Shard implements ShardApi {
     return quiet ? operation() : this.#run(operation);
   }
 
+  /** Reads without a turn, unless (and not `quiet`) a row cannot be read. */
+  async #readAside<T>(quiet: boolean, operation: () => T): Promise<T> {
+    try {
+      return operation();
+    } catch (error) {
+      if (quiet || !(error instanceof PoisonedRowError)) throw error;
+      return this.#run(operation);
+    }
+  }
+
   /** Runs an operation; where it meets a row that cannot be read, buries that row and runs it again. */
   async #run<T>(operation: (tx: Tx) => T): Promise<T> {
     const buried = new Set<string>();
@@ -253,6 +267,15 @@ export class Shard implements ShardApi {
         buried.add(error.id);
         await this.group.run(() => buryPoisoned(this.ctx, error));
       }
+    }
+  }
+
+  /** Runs it again and again until it gives something: work in slices, between which all else has its turn. */
+  async #untilSome<T>(run: () => Promise<T | null>): Promise<T> {
+    for (;;) {
+      const result = await run();
+      if (result !== null) return result;
+      await this.#ports.wait(SLICE_PAUSE_MS);
     }
   }
 
@@ -281,14 +304,6 @@ export class Shard implements ShardApi {
     tx.after(() => {
       this.ctx.closed = closed;
     });
-  }
-}
-
-/** Runs it again and again until it gives something: work in slices. */
-async function untilSome<T>(run: () => Promise<T | null>): Promise<T> {
-  for (;;) {
-    const result = await run();
-    if (result !== null) return result;
   }
 }
 

@@ -4,6 +4,7 @@ import type { CatalogPort } from "../../protocol/catalog-api.ts";
 import type { RunnerPort } from "../../protocol/grant.ts";
 import type { SiblingPort } from "../../protocol/shard-api.ts";
 import type { Places } from "./places.ts";
+import type { UnderWay } from "./under-way.ts";
 
 /** What a shard needs of the world: its object's storage, its alarm, the runners, the catalog. */
 export interface ShardPorts {
@@ -15,6 +16,8 @@ export interface ShardPorts {
   evidenceFloorMs: number;
   /** The places for calls that all shards of this process share; left out: nothing bounds them. */
   places?: Places | null;
+  /** The lists that all shards of this process have under way; left out: this shard's alone. */
+  lists?: UnderWay;
   wait(ms: number): Promise<void>;
   /** Arms the object's one alarm, in the commit that is being made. */
   setAlarm(at: number): void;

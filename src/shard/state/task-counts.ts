@@ -3,7 +3,7 @@ import type { TaskState } from "../../schema/task.ts";
 import type { Rows } from "../storage/task-rows.ts";
 
 /** Rows that one slice reads: some milliseconds, in which the shard does nothing else. */
-const SLICE = 20_000;
+const SLICE = 5_000;
 
 /**
  * How many tasks of a shard are in each state: counted from the rows once somebody asks, in slices between which the

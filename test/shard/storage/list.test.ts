@@ -12,6 +12,14 @@ const ALL: ListMessage = {
   limit: 50,
 };
 
+/** A shard with so many tasks that wait, and one more. */
+async function manyTasks(copies: number): Promise<ShardWorld> {
+  const world = new ShardWorld({ concurrency: 1 });
+  const { id } = await world.submit(world.taskTo("a", { delayMs: 1_000_000, call: { labels: ["eu"] } }));
+  copyTask(world.storage.sql, { id, copies, targets: 1 });
+  return world;
+}
+
 async function listed(world: ShardWorld, query: Partial<ListMessage> = {}): Promise<string[]> {
   return (await world.shard.list({ ...ALL, ...query })).tasks.map(({ id }) => id);
 }
@@ -150,6 +158,62 @@ describe("what a page looks at", () => {
     }
     expect(examined).toBe(5_001);
     expect(pages).toBe(2);
+  });
+
+  test("is a slice at a time, and what is submitted meanwhile is done in between", async () => {
+    const world = await manyTasks(1_000);
+    const order: string[] = [];
+    world.onWait = async () => {
+      world.onWait = () => Promise.resolve();
+      await world.shard.submit({ queueVersion: world.config.version, tasks: [world.taskTo("b")] });
+      order.push("submitted");
+    };
+    const list = world.shard.list({ ...ALL, label: "none" }).then(() => order.push("listed"));
+    await list;
+    expect(order).toEqual(["submitted", "listed"]);
+  });
+
+  test("ends with the time that a page may take, and the next page goes on there", async () => {
+    const world = await manyTasks(1_000);
+    world.onWait = async (ms) => {
+      // Others had their turns.
+      world.now += ms + 48;
+    };
+    const first = await world.shard.list({ ...ALL, label: "none" });
+    expect(first).toMatchObject({ tasks: [], examined: 600 });
+    if (first.examinedTo === null) expect.fail("the end was not reached");
+    const second = await world.shard.list({ ...ALL, label: "none", before: first.examinedTo });
+    expect(second).toMatchObject({ tasks: [], examinedTo: null, examined: 401 });
+  });
+
+  test("is one slice where too many other lists of the process are under way, as long as they are", async () => {
+    const world = await manyTasks(1_000);
+    const ends = Array.from({ length: 60 }, () => world.lists.begin(world.now));
+    expect((await world.shard.list({ ...ALL, label: "none" })).examined).toBe(200);
+    for (const end of ends) end();
+    expect((await world.shard.list({ ...ALL, label: "none" })).examined).toBe(1_001);
+    // Those whose object is lost end by themselves.
+    for (let i = 0; i < 60; i++) world.lists.begin(world.now);
+    world.now += 5_000;
+    expect((await world.shard.list({ ...ALL, label: "none" })).examined).toBe(1_001);
+    expect(world.lists.count(world.now)).toBe(0);
+  });
+
+  test("counts only as far as the last task that it gives, and gives none twice", async () => {
+    const world = await manyTasks(300);
+    const page = await world.shard.list({ ...ALL, limit: 120 });
+    expect(page.examined).toBe(120);
+    expect(new Set(page.tasks.map(({ id }) => id)).size).toBe(120);
+    expect(page.examinedTo).toBe(page.tasks.at(-1)?.id);
+  });
+
+  test("buries a row that cannot be read in a later slice, and goes on", async () => {
+    const world = await manyTasks(300);
+    const [row] = world.rows("SELECT id FROM tasks ORDER BY id LIMIT 1 OFFSET 20");
+    world.storage.sql.exec("UPDATE tasks SET call = 'x' WHERE id = ?", String(row?.id));
+    const { tasks } = await world.shard.list({ ...ALL, limit: 301 });
+    expect(tasks).toHaveLength(301);
+    expect(tasks.find(({ id }) => id === row?.id)).toMatchObject({ state: "failed", reason: "corrupt" });
   });
 
   test("has a label of any spelling found as it stands", async () => {

@@ -10,6 +10,7 @@ import type { OperateAction, SubmitResult } from "../../../src/protocol/shard-ap
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
 import { Shard } from "../../../src/shard/shard.ts";
 import type { Places } from "../../../src/shard/state/places.ts";
+import { UnderWay } from "../../../src/shard/state/under-way.ts";
 import { migrationsIn } from "../migrations.ts";
 import { buildConfig, buildNewTask, settleMessage, type TaskOverrides } from "./shard-messages.ts";
 import { type MemorySql, memorySql } from "./sqlite.ts";
@@ -46,6 +47,10 @@ export class ShardWorld {
   onMayTellStalled: (name: string) => Promise<boolean> = async () => {
     throw new Error("no other shard can be reached");
   };
+  /** What a wait of the shard is; by default no time passes in it. */
+  onWait: (ms: number) => Promise<void> = () => Promise.resolve();
+  /** The lists under way in its process. */
+  lists = new UnderWay();
   /** A shard that waits for a place is woken; by default it is away. */
   onWake: (name: string) => Promise<void> = async () => {
     throw new Error("no other shard can be reached");
@@ -231,7 +236,8 @@ export class ShardWorld {
       now: () => this.now,
       random: () => this.random(),
       evidenceFloorMs: 5_000,
-      wait: () => Promise.resolve(),
+      lists: this.lists,
+      wait: (ms) => this.onWait(ms),
       setAlarm: (at) => this.#setAlarm(at),
       keepAlive: (promise) => this.#background.push(promise),
       runner: (runner) => ({ run: async ({ grants }) => this.#run(runner, grants) }),

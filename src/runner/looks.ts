@@ -4,69 +4,86 @@ import { BriefRoom } from "../core/brief-room.ts";
 export type Listening = "yes" | "no" | "unknown";
 
 /** What looking needs of the world. */
-export interface LookPorts {
+export interface LookPorts<T> {
   /** Epoch milliseconds. */
   now(): number;
   wait(ms: number): Promise<void>;
-  /** Opens a connection and closes it at once; within LOOK_TIMEOUT_MS, never throws. */
-  look(hostname: string, port: number): Promise<Listening>;
+  /** Looks at the place of a URL; ends within the time that it has, never throws. */
+  look(url: URL): Promise<T>;
 }
 
-/** The longest that a look may take. */
-export const LOOK_TIMEOUT_MS = 500;
-/** Later failures of the same place are told by the same look: an outage is no reason for more connections. */
-const KNOWN_MS = 2_000;
+/** How looks of a kind are made. */
+export interface LookRules<T> {
+  /** The longest that one may take. */
+  timeoutMs: number;
+  /** Later failures of the same origin are told by the same look: an outage is no reason for more connections. */
+  knownMs: number;
+  /** What is told where none could be made. */
+  unknown: T;
+}
+
+/** Whether anything listens, by a connection that is closed at once. */
+export const LISTENING_RULES: LookRules<Listening> = { timeoutMs: 500, knownMs: 2_000, unknown: "unknown" };
+/** Why what is said there is no HTTP, by a request; it is the target that this costs, so more seldom. */
+export const SPEECH_RULES: LookRules<string | null> = { timeoutMs: 1_000, knownMs: 30_000, unknown: null };
+
 const MAX_KNOWN = 200;
 const MAX_AT_ONCE = 4;
 const POLL_MS = 10;
 
-interface Known {
+interface Known<T> {
   at: number;
   /** Null: somebody is looking. */
-  listening: Listening | null;
+  seen: { value: T } | null;
 }
 
 /**
- * Tells by a look whether something listens where a connection was lost, at most once in 2 s for each host and port and
- * few at a time. Objects of an isolate share what was seen, but no promise: none may wait for another's I/O.
+ * Tells by a look what there is where a connection was lost, at most once in `knownMs` for each origin and few at a
+ * time. Objects of an isolate share what was seen, but no promise: none may wait for another's I/O.
  */
-export class Looks {
-  readonly #known = new Map<string, Known>();
-  readonly #room = new BriefRoom(MAX_AT_ONCE, 2 * LOOK_TIMEOUT_MS);
+export class Looks<T> {
+  readonly #rules: LookRules<T>;
+  readonly #known = new Map<string, Known<T>>();
+  readonly #room: BriefRoom;
 
-  /** Whether something listens where this URL points; `unknown` where there was no room to look. */
-  async at(url: string, ports: LookPorts): Promise<Listening> {
-    const { hostname, port, protocol } = new URL(url);
-    const place = { hostname, port: Number(port) || (protocol === "https:" ? 443 : 80) };
-    const key = `${place.hostname}:${place.port}`;
-    const known = this.#known.get(key);
-    if (known !== undefined && known.at + KNOWN_MS > ports.now()) return seenBy(known, ports);
-    return this.#look(key, place, ports);
+  constructor(rules: LookRules<T>) {
+    this.#rules = rules;
+    this.#room = new BriefRoom(MAX_AT_ONCE, 2 * rules.timeoutMs);
   }
 
-  async #look(key: string, place: { hostname: string; port: number }, ports: LookPorts): Promise<Listening> {
+  /** What there is where this URL points; `unknown` where there was no room to look. */
+  async at(url: string, ports: LookPorts<T>): Promise<T> {
+    const place = new URL(url);
+    const known = this.#known.get(place.origin);
+    if (known !== undefined && known.at + this.#rules.knownMs > ports.now())
+      return this.#seenBy(known, ports);
+    return this.#look(place, ports);
+  }
+
+  async #look(place: URL, ports: LookPorts<T>): Promise<T> {
     const free = this.#room.take(ports.now());
-    if (free === null) return "unknown";
-    const known: Known = { at: ports.now(), listening: null };
-    this.#keep(key, known);
+    if (free === null) return this.#rules.unknown;
+    const known: Known<T> = { at: ports.now(), seen: null };
+    this.#keep(place.origin, known);
     try {
-      known.listening = await ports.look(place.hostname, place.port);
-      return known.listening;
+      const value = await ports.look(place);
+      known.seen = { value };
+      return value;
     } finally {
       free();
     }
   }
 
-  #keep(key: string, known: Known): void {
-    this.#known.delete(key);
+  async #seenBy(known: Known<T>, ports: LookPorts<T>): Promise<T> {
+    const until = ports.now() + this.#rules.timeoutMs;
+    while (known.seen === null && ports.now() < until) await ports.wait(POLL_MS);
+    return known.seen === null ? this.#rules.unknown : known.seen.value;
+  }
+
+  #keep(origin: string, known: Known<T>): void {
+    this.#known.delete(origin);
     const [oldest] = this.#known.keys();
     if (this.#known.size >= MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
-    this.#known.set(key, known);
+    this.#known.set(origin, known);
   }
-}
-
-async function seenBy(known: Known, ports: LookPorts): Promise<Listening> {
-  const until = ports.now() + LOOK_TIMEOUT_MS;
-  while (known.listening === null && ports.now() < until) await ports.wait(POLL_MS);
-  return known.listening ?? "unknown";
 }

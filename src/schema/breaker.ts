@@ -10,6 +10,8 @@ export const MIN_BREAKER_WINDOW_MS = 2 * BREAKER_BUCKET_MS;
 export const MAX_BREAKER_WINDOW_MS = 10 * MINUTE_MS;
 /** The most connect-type failures in a row that a setting may ask for; shards remember this many. */
 export const MAX_CONNECT_FAILURES = 20;
+/** So many calls in a row that got no answer weigh as much as one that got no connection: one reset alone is weather. */
+export const SILENT_FOR_CONNECT = 2;
 /**
  * Failures in a row that come in the same slice of time, this long, count as one: a target that sheds load refuses
  * dozens of calls at the same instant and answers others the instant after.

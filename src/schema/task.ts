@@ -50,6 +50,7 @@ export const ERROR_TYPES = [
   "connect",
   "tls",
   "reset",
+  "protocol",
   "network",
   "rate_limited",
   "server_error",

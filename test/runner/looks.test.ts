@@ -1,17 +1,23 @@
 import { beforeEach, expect, test } from "vitest";
-import { type Listening, type LookPorts, Looks } from "../../src/runner/looks.ts";
+import {
+  LISTENING_RULES,
+  type Listening,
+  type LookPorts,
+  Looks,
+  SPEECH_RULES,
+} from "../../src/runner/looks.ts";
 
 let now = 0;
 let looked: string[] = [];
 let answers: PromiseWithResolvers<Listening>[] = [];
-let looks = new Looks();
-const ports: LookPorts = {
+let looks = new Looks(LISTENING_RULES);
+const ports: LookPorts<Listening> = {
   now: () => now,
   wait: async (ms) => {
     now += ms;
   },
-  look: (hostname, port) => {
-    looked.push(`${hostname}:${port}`);
+  look: ({ origin }) => {
+    looked.push(origin);
     const answer = Promise.withResolvers<Listening>();
     answers.push(answer);
     return answer.promise;
@@ -22,7 +28,7 @@ beforeEach(() => {
   now = 0;
   looked = [];
   answers = [];
-  looks = new Looks();
+  looks = new Looks(LISTENING_RULES);
 });
 
 test("a place is looked at once in two seconds, whatever the path", async () => {
@@ -35,13 +41,13 @@ test("a place is looked at once in two seconds, whatever the path", async () => 
   const again = looks.at("http://a.example:81/", ports);
   answers[1]?.resolve("no");
   expect(await again).toBe("no");
-  expect(looked).toEqual(["a.example:81", "a.example:81"]);
+  expect(looked).toEqual(["http://a.example:81", "http://a.example:81"]);
 });
 
-test("ports are those of the scheme where none is said", async () => {
+test("http and https are two places", async () => {
   void looks.at("http://a.example/", ports);
   void looks.at("https://a.example/", ports);
-  expect(looked).toEqual(["a.example:80", "a.example:443"]);
+  expect(looked).toEqual(["http://a.example", "https://a.example"]);
 });
 
 test("who comes while one looks is told the same, but waits no longer than a look takes", async () => {
@@ -58,4 +64,15 @@ test("few look at a time", async () => {
   for (let i = 0; i < 4; i++) void looks.at(`http://${i}.example/`, ports);
   expect(await looks.at("http://4.example/", ports)).toBe("unknown");
   expect(looked).toHaveLength(4);
+});
+
+test("what costs the target a request is done once in half a minute, and what it told then goes on", async () => {
+  const speech = new Looks(SPEECH_RULES);
+  const told = ["what came is no HTTP", null];
+  const asking = { ...ports, look: async () => told.shift() ?? null };
+  expect(await speech.at("http://a.example/x", asking)).toBe("what came is no HTTP");
+  now = 29_999;
+  expect(await speech.at("http://a.example/y", asking)).toBe("what came is no HTTP");
+  now = 30_000;
+  expect(await speech.at("http://a.example/x", asking)).toBeNull();
 });

@@ -1,6 +1,6 @@
-import type { BreakerState } from "../../schema/breaker.ts";
+import { type BreakerState, SILENT_FOR_CONNECT } from "../../schema/breaker.ts";
 import { SECOND_MS } from "../../schema/limits.ts";
-import { type BreakerCounts, connectRun, failureRun, failuresSince, windowSum } from "./counts.ts";
+import { type BreakerCounts, connectRun, failureRun, failuresSince, silentRun, windowSum } from "./counts.ts";
 import type { BreakerPolicy } from "./policy.ts";
 
 /** A queue believes what others say of a target once its own calls have failed so often in a row. */
@@ -198,6 +198,9 @@ export function nextChangeAt(breaker: Breaker): number | null {
 function whyTrip(counts: BreakerCounts, policy: BreakerPolicy, now: number, from: number): string | null {
   const run = connectRun(counts, now, policy.windowMs, from);
   if (run >= policy.connectFailures) return `${run} calls in a row could not connect`;
+  const silent = silentRun(counts, now, policy.windowMs, from);
+  if (silent >= SILENT_FOR_CONNECT * policy.connectFailures)
+    return `at least ${silent} calls in a row got no answer`;
   const faults = failureRun(counts, now, policy.windowMs, from);
   if (faults >= policy.failuresInARow) return `at least ${faults} calls in a row failed`;
   const { ok, failed, slow } = windowSum(counts, now, policy.windowMs, from);

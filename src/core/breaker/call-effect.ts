@@ -6,8 +6,11 @@ import { speaksForTarget } from "../call/retry-after.ts";
 export interface CallEffect {
   ok: boolean;
   slow: boolean;
-  /** Whether there was a connection: what breaks, and what makes, a run of connect-type failures. */
-  reach: "reached" | "unreached" | "unknown";
+  /**
+   * How far it came: to an answer, to a connection that broke off without one, or to none. What makes and what breaks
+   * the runs of calls that got no connection, or no answer.
+   */
+  reach: "answered" | "dropped" | "unreached" | "unknown";
   /**
    * A 429, or another 4xx for a limit: the target works, and wants fewer calls. That is for the hold, the limit and the ramp; a breaker counts it
    * neither way, so that no burst of refusals opens one. Left out: it is none.
@@ -25,16 +28,17 @@ export interface CallTimeouts {
   floorMs: number;
 }
 
-/** The faults that are the target's and pass, and whether there was a connection. */
+/** The faults that are the target's and pass, and how far the call came. */
 const TARGET_FAULTS: ReadonlyMap<ErrorType, CallEffect["reach"]> = new Map([
   ["dns", "unreached"],
   ["connect", "unreached"],
   ["tls", "unreached"],
   ["timeout", "unknown"],
   ["network", "unknown"],
-  ["reset", "reached"],
-  ["server_error", "reached"],
-  ["rate_limited", "reached"],
+  ["reset", "dropped"],
+  ["protocol", "dropped"],
+  ["server_error", "answered"],
+  ["rate_limited", "answered"],
 ]);
 /** Not known to have arrived, or refused by Redrive itself. */
 const SAY_NOTHING: ReadonlySet<ErrorType> = new Set(["interrupted", "invalid_request", "encryption"]);
@@ -53,14 +57,14 @@ export function effectOf(
   const { errorType, status, durationMs } = outcome;
   const countsFromMs = Math.max(queueTimeoutMs, floorMs);
   const slow = durationMs > slowFraction * Math.max(timeoutMs, countsFromMs);
-  if (errorType === null) return { ok: true, slow, reach: "reached" };
+  if (errorType === null) return { ok: true, slow, reach: "answered" };
   if (SAY_NOTHING.has(errorType)) return null;
   if (errorType === "timeout" && timeoutMs < countsFromMs) return null;
   const reach = TARGET_FAULTS.get(errorType);
   // A 503 with a Retry-After is sorted alike, but is a failure of the target's own.
   if (errorType === "rate_limited" && status >= 400 && status < 500) {
-    const reached = { slow, reach: "reached" } as const;
-    return speaksForTarget(status) ? { ...reached, ok: false, asksToWait: true } : { ...reached, ok: true };
+    const answered = { slow, reach: "answered" } as const;
+    return speaksForTarget(status) ? { ...answered, ok: false, asksToWait: true } : { ...answered, ok: true };
   }
-  return reach === undefined ? { ok: true, slow, reach: "reached" } : { ok: false, slow, reach };
+  return reach === undefined ? { ok: true, slow, reach: "answered" } : { ok: false, slow, reach };
 }

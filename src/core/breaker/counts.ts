@@ -3,6 +3,7 @@ import {
   BREAKER_BURST_MS,
   MAX_CONNECT_FAILURES,
   MAX_FAILURES_IN_A_ROW,
+  SILENT_FOR_CONNECT,
 } from "../../schema/breaker.ts";
 import type { CallEffect } from "./call-effect.ts";
 
@@ -41,7 +42,16 @@ export interface Reach {
    * MAX_FAILURES_IN_A_ROW of these.
    */
   faultsAt?: readonly number[];
+  /** When a call last got an answer, of whatever kind; absent: never, or not told. */
+  answeredAt?: number;
+  /**
+   * When calls got none since, for want of a connection or because it broke off, oldest first; the last MAX_SILENT. A
+   * timeout is neither: the answer might have come.
+   */
+  silentAt?: readonly number[];
 }
+
+const MAX_SILENT = SILENT_FOR_CONNECT * MAX_CONNECT_FAILURES;
 
 /** All that one source has counted lately; plain JSON. */
 export interface SourceCounts {
@@ -88,7 +98,8 @@ export function dropOld(counts: BreakerCounts, before: number): BreakerCounts {
   const kept = new Map<string, SourceCounts>();
   for (const [source, { buckets, reach }] of counts) {
     const recent = buckets.filter((bucket) => bucket.start >= before);
-    const lastAt = Math.max(reach.reachedAt, ...reach.failedAt, ...(reach.faultsAt ?? []));
+    const { reachedAt, failedAt, faultsAt = [], silentAt = [] } = reach;
+    const lastAt = Math.max(reachedAt, ...failedAt, ...faultsAt, ...silentAt);
     if (recent.length > 0 || lastAt >= before) kept.set(source, { buckets: recent, reach });
   }
   return kept;
@@ -119,6 +130,19 @@ export function connectRun(counts: BreakerCounts, now: number, windowMs: number,
   const reaches = [...counts.values()].map(({ reach }) => reach);
   const after = Math.max(now - windowMs, from, ...reaches.map(({ reachedAt }) => reachedAt));
   return reaches.reduce((sum, { failedAt }) => sum + failedAt.filter((at) => at > after).length, 0);
+}
+
+/**
+ * How often in a row, over all sources, calls got no answer, since the latest that is known anywhere and after `from`,
+ * in the last `windowMs`. Of several sources it counts as failureRun does: one for the first of each. Exact for one
+ * source up to MAX_SILENT; beyond, at least that many.
+ */
+export function silentRun(counts: BreakerCounts, now: number, windowMs: number, from: number): number {
+  const reaches = [...counts.values()].map(({ reach }) => reach);
+  const after = Math.max(now - windowMs, from, ...reaches.map(({ answeredAt = 0 }) => answeredAt));
+  const runs = reaches.map(({ silentAt = [] }) => silentAt.filter((at) => at > after).length);
+  const followed = runs.reduce((sum, run) => sum + Math.max(0, run - 1), 0);
+  return followed + (runs.some((run) => run > 0) ? 1 : 0);
 }
 
 /**
@@ -190,11 +214,15 @@ function reachAfter(before: Reach, effect: CallEffect, now: number): Reach {
       ? { okAt: Math.max(before.okAt ?? 0, now), faultsAt: [] }
       : { faultsAt: withFault(before.faultsAt ?? [], now) }),
   };
+  const connected = { reachedAt: Math.max(before.reachedAt, now), failedAt: [] };
+  const silentAt = [...(before.silentAt ?? []), now].slice(-MAX_SILENT);
   switch (effect.reach) {
-    case "reached":
-      return { ...after, reachedAt: Math.max(before.reachedAt, now), failedAt: [] };
+    case "answered":
+      return { ...after, ...connected, answeredAt: Math.max(before.answeredAt ?? 0, now), silentAt: [] };
+    case "dropped":
+      return { ...after, ...connected, silentAt };
     case "unreached":
-      return { ...after, failedAt: [...before.failedAt, now].slice(-MAX_CONNECT_FAILURES) };
+      return { ...after, failedAt: [...before.failedAt, now].slice(-MAX_CONNECT_FAILURES), silentAt };
     case "unknown":
       return after;
   }

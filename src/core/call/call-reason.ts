@@ -25,11 +25,20 @@ export function isLost(message: string): boolean {
   return /^network connection lost\.?$/i.test(message);
 }
 
+/** What was seen where a connection was lost. */
+export interface Seen {
+  /** Whether anything listens there. */
+  listening: "yes" | "no" | "unknown";
+  /** Why what is said there is no HTTP; null: it is, or nobody could ask. */
+  fault: string | null;
+}
+
 /**
- * The exception of a lost connection, by whether anything listens there; null where that is not known. What listens
- * took the connection, and perhaps the call.
+ * The exception of a lost connection, by what was seen there; null where that is nothing. What listens took the
+ * connection, and perhaps the call.
  */
-export function lostConnection(listening: "yes" | "no" | "unknown"): Error | null {
+export function lostConnection({ listening, fault }: Seen): Error | null {
+  if (fault !== null) return Object.assign(new Error(fault), { name: "ProtocolError" });
   if (listening === "unknown") return null;
   return new Error(listening === "yes" ? "connection reset before an answer came" : "connection refused");
 }

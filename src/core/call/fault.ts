@@ -41,6 +41,7 @@ const BY_NAME: ReadonlyMap<string, ErrorType> = new Map([
   ["AddressRefusedError", "invalid_request"],
   ["TooManyRedirectsError", "redirect"],
   ["UnsealError", "encryption"],
+  ["ProtocolError", "protocol"],
 ]);
 
 /** workerd's messages, then those of Node and of TLS libraries. */
@@ -66,7 +67,7 @@ export function faultOfAnswer(answer: Answer): ErrorType {
   const passes = known === "not_ready" || known === "conflict";
   if (answer.isPutOff && !passes) return "rate_limited";
   if (known !== undefined) return known;
-  if (status < 200) return "network";
+  if (status < 200) return "protocol";
   if (status < 400) return "redirect";
   if (status < 500) return "client_error";
   return faultOfEdge(answer) ?? "server_error";

@@ -274,7 +274,7 @@ export class Targets {
   /** A probe has ended that was no row's call; `ok` null: it was not made, or says nothing, and its lease goes back. */
   probeEnded(tx: Tx, key: string, lease: number, ok: boolean | null): void {
     const target = this.get(key);
-    const effect: CallEffect | null = ok === null ? null : { ok, slow: false, reach: "reached" };
+    const effect: CallEffect | null = ok === null ? null : { ok, slow: false, reach: "answered" };
     const step = probeEnded(target.local, lease, effect, this.#context);
     this.#store(tx, { ...target, local: step.local, probing: null }, step);
     tx.after(() => {

@@ -17,9 +17,10 @@ const EXPECTED: Record<ErrorType, CallEffect["reach"] | "works" | "nothing"> = {
   dns: "unreached",
   connect: "unreached",
   tls: "unreached",
-  reset: "reached",
-  server_error: "reached",
-  rate_limited: "reached",
+  reset: "dropped",
+  protocol: "dropped",
+  server_error: "answered",
+  rate_limited: "answered",
   not_ready: "works",
   conflict: "works",
   auth: "works",
@@ -36,12 +37,12 @@ describe("effectOf", () => {
     const expected = EXPECTED[errorType];
     if (expected === "nothing") expect(effect(errorType)).toBeNull();
     else if (expected === "works")
-      expect(effect(errorType)).toEqual({ ok: true, slow: false, reach: "reached" });
+      expect(effect(errorType)).toEqual({ ok: true, slow: false, reach: "answered" });
     else expect(effect(errorType)).toEqual({ ok: false, slow: false, reach: expected });
   });
 
   test("takes a 429 for a target that works and asks to wait, and a 503 with a Retry-After for a failure", () => {
-    const refused = { ok: false, slow: false, reach: "reached" };
+    const refused = { ok: false, slow: false, reach: "answered" };
     expect(effect("rate_limited", { status: 429 })).toEqual({ ...refused, asksToWait: true });
     expect(effect("rate_limited", { status: 503 })).toEqual(refused);
     expect(effect("server_error", { status: 429 })).toEqual(refused);
@@ -52,12 +53,12 @@ describe("effectOf", () => {
       expect(effect("rate_limited", { status })).toMatchObject({ ok: false, asksToWait: true });
     }
     for (const status of [404, 413]) {
-      expect(effect("rate_limited", { status })).toEqual({ ok: true, slow: false, reach: "reached" });
+      expect(effect("rate_limited", { status })).toEqual({ ok: true, slow: false, reach: "answered" });
     }
   });
 
   test("counts a success", () => {
-    expect(effect(null)).toEqual({ ok: true, slow: false, reach: "reached" });
+    expect(effect(null)).toEqual({ ok: true, slow: false, reach: "answered" });
   });
 
   test("does not count a timeout shorter than the queue's own", () => {

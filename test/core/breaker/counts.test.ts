@@ -12,12 +12,14 @@ import {
   mergeReport,
   NO_COUNTS,
   type SourceCounts,
+  silentRun,
   windowSum,
 } from "../../../src/core/breaker/counts.ts";
 import { MAX_BREAKER_WINDOW_MS, MAX_CONNECT_FAILURES } from "../../../src/schema/breaker.ts";
 
-const OK: CallEffect = { ok: true, slow: false, reach: "reached" };
-const ERROR: CallEffect = { ok: false, slow: false, reach: "reached" };
+const OK: CallEffect = { ok: true, slow: false, reach: "answered" };
+const ERROR: CallEffect = { ok: false, slow: false, reach: "answered" };
+const DROPPED: CallEffect = { ok: false, slow: false, reach: "dropped" };
 const REFUSED: CallEffect = { ok: false, slow: false, reach: "unreached" };
 const TIMEOUT: CallEffect = { ok: false, slow: true, reach: "unknown" };
 
@@ -27,7 +29,7 @@ interface Call {
   effect: CallEffect;
 }
 const T0 = 1_000_000_000;
-const effects = fc.constantFrom(OK, ERROR, REFUSED, REFUSED, TIMEOUT);
+const effects = fc.constantFrom(OK, ERROR, DROPPED, REFUSED, REFUSED, TIMEOUT);
 /** Calls of up to three sources in the order of time, some at the same millisecond, over 200 s. */
 const calls = fc
   .array(fc.record<Call>({ source: fc.constantFrom("a", "b", "c"), at: fc.nat(200), effect: effects }), {
@@ -63,7 +65,9 @@ function sumOf(list: readonly Call[], now: number, windowMs: number) {
   };
 }
 function runOf(list: readonly Call[], now: number, windowMs: number) {
-  const reached = list.filter((call) => call.effect.reach === "reached").map((call) => call.at);
+  const reached = list
+    .filter((call) => ["answered", "dropped"].includes(call.effect.reach))
+    .map((call) => call.at);
   const after = Math.max(now - windowMs, ...reached);
   return list.filter((call) => call.effect.reach === "unreached" && call.at > after).length;
 }
@@ -94,6 +98,7 @@ describe("mergeReport", () => {
         expect(Math.min(run, MAX_CONNECT_FAILURES)).toBe(Math.min(truly, MAX_CONNECT_FAILURES));
         expect(run).toBeLessThanOrEqual(truly);
         expect(failureRun(counts, now, windowMs, 0)).toBe(failureRun(merge(reports), now, windowMs, 0));
+        expect(silentRun(counts, now, windowMs, 0)).toBe(silentRun(merge(reports), now, windowMs, 0));
       }),
       { numRuns: 300 },
     );
@@ -131,6 +136,7 @@ describe("dropOld", () => {
         expect(windowSum(kept, now, windowMs, 0)).toEqual(windowSum(counts, now, windowMs, 0));
         expect(connectRun(kept, now, windowMs, 0)).toBe(connectRun(counts, now, windowMs, 0));
         expect(failureRun(kept, now, windowMs, 0)).toBe(failureRun(counts, now, windowMs, 0));
+        expect(silentRun(kept, now, windowMs, 0)).toBe(silentRun(counts, now, windowMs, 0));
       }),
     );
   });

@@ -14,8 +14,8 @@ import {
 import { type BreakerPolicy, DEFAULT_BREAKER_POLICY } from "../../../src/core/breaker/policy.ts";
 import { MAX_FAILURES_IN_A_ROW } from "../../../src/schema/breaker.ts";
 
-const OK: CallEffect = { ok: true, slow: false, reach: "reached" };
-const ERROR: CallEffect = { ok: false, slow: false, reach: "reached" };
+const OK: CallEffect = { ok: true, slow: false, reach: "answered" };
+const ERROR: CallEffect = { ok: false, slow: false, reach: "answered" };
 const REFUSED: CallEffect = { ok: false, slow: false, reach: "unreached" };
 const TIMEOUT: CallEffect = { ok: false, slow: false, reach: "unknown" };
 const T0 = 1_000_000_000;

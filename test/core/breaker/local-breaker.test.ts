@@ -38,9 +38,9 @@ import { type BreakerPolicy, DEFAULT_BREAKER_POLICY } from "../../../src/core/br
 const NOW = 1_700_000_000_000;
 /** Ten failures are easier to count than twenty. */
 const POLICY = { ...DEFAULT_BREAKER_POLICY, minimum: 10 };
-const OK: CallEffect = { ok: true, slow: false, reach: "reached" };
-const SLOW: CallEffect = { ok: true, slow: true, reach: "reached" };
-const ERROR: CallEffect = { ok: false, slow: false, reach: "reached" };
+const OK: CallEffect = { ok: true, slow: false, reach: "answered" };
+const SLOW: CallEffect = { ok: true, slow: true, reach: "answered" };
+const ERROR: CallEffect = { ok: false, slow: false, reach: "answered" };
 const ASKS_TO_WAIT: CallEffect = { ...ERROR, asksToWait: true };
 const REFUSED: CallEffect = { ok: false, slow: false, reach: "unreached" };
 

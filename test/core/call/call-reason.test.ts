@@ -42,13 +42,16 @@ describe("a lost connection", () => {
   });
 
   test.each([
-    ["yes", "reset"],
-    ["no", "connect"],
-  ] as const)("where something listens: %s, is %s", (listening, fault) => {
-    expect(faultOfException("Error", lostConnection(listening)?.message ?? "")).toBe(fault);
+    ["yes", null, "reset"],
+    ["no", null, "connect"],
+    ["yes", "what came is TLS", "protocol"],
+  ] as const)("where something listens: %s, and says %j, is %s", (listening, fault, errorType) => {
+    const { name = "", message = "" } = lostConnection({ listening, fault }) ?? {};
+    expect(faultOfException(name, message)).toBe(errorType);
+    expect(message).toContain(fault ?? "connection");
   });
 
   test("stays what it was where nobody could look", () => {
-    expect(lostConnection("unknown")).toBeNull();
+    expect(lostConnection({ listening: "unknown", fault: null })).toBeNull();
   });
 });

@@ -33,7 +33,7 @@ describe("classify", () => {
   });
 
   test.each([
-    [101, "network", "transient"],
+    [101, "protocol", "transient"],
     [301, "redirect", "permanent"],
     [304, "redirect", "permanent"],
     [400, "client_error", "permanent"],
@@ -131,6 +131,7 @@ describe("classify", () => {
     ["RedirectRefusedError", "refused", "invalid_request", "permanent"],
     ["TooManyRedirectsError", "expected at most 3 redirects", "redirect", "permanent"],
     ["UnsealError", "REDRIVE_ENCRYPTION_KEY is not set", "encryption", "transient"],
+    ["ProtocolError", "what came is TLS: the URL may have to begin with https", "protocol", "transient"],
     ["TypeError", "Fetch API cannot load: ftp://x", "invalid_request", "permanent"],
     ["TypeError", "Invalid URL: nope", "invalid_request", "permanent"],
     ["TypeError", "x is not a function", "network", "transient"],

@@ -21,7 +21,7 @@ export type TargetAnswer =
 /** Decides the answer to a call; null is a plain 200. */
 export type TargetScript = (call: TargetCall) => TargetAnswer | null | Promise<TargetAnswer | null>;
 
-/** A target and callback receiver on a free port of loopback. */
+/** A target and callback receiver on a free port of loopback. What the server asks of one that resets is no call. */
 export interface Target {
   url: string;
   /** The last 10,000 calls, oldest first. */
@@ -49,6 +49,10 @@ export async function startTarget(script: TargetScript = () => null): Promise<Ta
   const server = createServer(async (request, response) => {
     try {
       const call = await readCall(request);
+      if (isQuestion(call)) {
+        response.writeHead(204).end();
+        return;
+      }
       target.calls.push(call);
       if (target.calls.length > MAX_CALLS_KEPT) target.calls.shift();
       target.callCount++;
@@ -113,6 +117,10 @@ async function readCall(request: IncomingMessage): Promise<TargetCall> {
     body: Buffer.concat(chunks).toString("utf8"),
     receivedAt: Date.now(),
   };
+}
+
+function isQuestion({ method, headers }: TargetCall): boolean {
+  return method === "OPTIONS" && headers["user-agent"] === "Redrive" && headers.connection === "close";
 }
 
 async function answer(response: ServerResponse, decided: TargetAnswer | null): Promise<void> {

@@ -28,6 +28,8 @@ export interface ConfigOptions {
   compatibility: Compatibility;
   /** Text bindings that workerd takes from its environment, so that no secret stands in the configuration. */
   variables: string[];
+  /** Certificate authorities beside those of browsers, each as PEM. */
+  extraCas: string[];
   /** Where the launcher tells why calls failed, `address:port`. */
   reasonsAddress: string;
 }
@@ -55,7 +57,7 @@ const NETWORKS = {
 
 /** The configuration of plain workerd as Cap'n Proto text. Tasks reach public addresses, and what `allowTargets` says. */
 export function configText(options: ConfigOptions): string {
-  const { host, port, allowTargets, compatibility, variables, reasonsAddress } = options;
+  const { host, port, allowTargets, compatibility, variables, reasonsAddress, extraCas } = options;
   const allow = [
     "public",
     ...(allowTargets.loopback ? NETWORKS.loopback : []),
@@ -68,7 +70,7 @@ const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
     (name = "disk", disk = (path = ${quote(OBJECTS_DIR)}, writable = true)),
-    (name = "internet", network = (allow = ${list(allow.map(quote))}, tlsOptions = (trustBrowserCas = true))),
+    (name = "internet", network = (allow = ${list(allow.map(quote))}, tlsOptions = ${tlsOptions(extraCas)})),
     (name = ${quote(REASONS)}, external = (address = ${quote(reasonsAddress)}, http = ())),
   ],
   sockets = [
@@ -89,6 +91,10 @@ const main :Workerd.Worker = (
   durableObjectStorage = (localDisk = "disk"),
 );
 `;
+}
+
+function tlsOptions(extraCas: string[]): string {
+  return `(trustBrowserCas = true, trustedCertificates = ${list(extraCas.map(quote))})`;
 }
 
 /** Reads the compatibility date and flags from the text of wrangler.toml; throws where there is no date. */

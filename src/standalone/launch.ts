@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { bundle, DEFAULT_ENTRY } from "./bundle.ts";
 import { BUNDLE_PATH, configText, HTTP_SOCKET, readCompatibility } from "./config.ts";
+import { readExtraCas } from "./extra-cas.ts";
 import { freePort, listenPlaces } from "./listen.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { openFilesLimit } from "./open-files.ts";
@@ -129,7 +130,8 @@ async function stopped(workerd: Workerd): Promise<WorkerdExit> {
 async function writeConfig(settings: Settings, variables: string[], reasonsAddress: string): Promise<void> {
   const compatibility = readCompatibility(await readFile(WRANGLER_TOML, "utf8"));
   const { host, port, dataDir, allowTargets } = settings;
-  const text = configText({ host, port, allowTargets, compatibility, variables, reasonsAddress });
+  const extraCas = await readExtraCas(settings.extraCaFile);
+  const text = configText({ host, port, allowTargets, compatibility, variables, reasonsAddress, extraCas });
   await writeFile(join(dataDir, CONFIG_PATH), text);
 }
 

@@ -38,6 +38,8 @@ export interface Settings {
   calls: "shard" | "edge";
   /** The shortest timeout that is evidence for the breakers of other queues, as "5s"; null: the default. */
   evidenceFloor: string | null;
+  /** A file of certificate authorities that targets' certificates may be of, absolute; null: those of browsers only. */
+  extraCaFile: string | null;
   /** The module to serve in place of `src/index.ts`, absolute; null: `src/index.ts`. */
   entry: string | null;
 }
@@ -85,6 +87,7 @@ export function parseSettings(
     sandbox: read("REDRIVE_SANDBOX", isLocal, parseSwitch),
     calls: read<Settings["calls"]>("REDRIVE_CALLS", "shard", parseCalls),
     evidenceFloor: read<string | null>("REDRIVE_EVIDENCE_FLOOR", null, parseFloor),
+    extraCaFile: read<string | null>("NODE_EXTRA_CA_CERTS", null, (text) => resolve(cwd, text)),
     entry: read<string | null>("REDRIVE_ENTRY", null, (text) => resolve(cwd, text)),
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
@@ -117,6 +120,8 @@ Settings are environment variables:
   REDRIVE_PUBLIC_URL      https://... by which it is reached from outside, through a proxy
   REDRIVE_OWN_HOSTS       comma list of further host names that are this server's: it answers for
                           them, and no task may call them
+  NODE_EXTRA_CA_CERTS     PEM file of certificate authorities that targets' certificates may be of,
+                          beside those of browsers
   REDRIVE_ALLOW_TARGETS   what tasks may call beyond public addresses: comma list of loopback and
                           private, empty for nothing more (default: loopback while HOST is a
                           loopback address and there is no REDRIVE_PUBLIC_URL)

@@ -234,6 +234,21 @@ describe("settings", () => {
     expect(await run({ [name]: value })).toEqual({ code: 1, stdout: "", stderr: `${message}\n` });
   });
 
+  test.each([
+    ["is not there", null],
+    ["holds no certificate", "none"],
+    ["holds one that is broken", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],
+  ])("a file of certificate authorities that %s is refused", async (_, text) => {
+    const path = join(dataDir, "ca.pem");
+    if (text !== null) await writeFile(path, text);
+
+    const { code, stderr } = await run({ NODE_EXTRA_CA_CERTS: path });
+
+    expect(code).toBe(1);
+    // Node has a warning of its own about it.
+    expect(stderr).toContain(`NODE_EXTRA_CA_CERTS must be a file with certificates as PEM, got "${path}".\n`);
+  });
+
   test("an option that there is not is refused", async () => {
     expect(await runMain({}, ["--port"])).toMatchObject({
       code: 1,
@@ -256,6 +271,7 @@ describe("settings", () => {
       "REDRIVE_ALLOW_TARGETS",
       "REDRIVE_CALLS",
       "REDRIVE_EVIDENCE_FLOOR",
+      "NODE_EXTRA_CA_CERTS",
     ])
       expect(stdout).toContain(`  ${name} `);
   });

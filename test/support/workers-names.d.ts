@@ -9,10 +9,16 @@ interface Fetcher {
   fetch: typeof fetch;
 }
 type RequestInfo = Request | string | URL;
+interface Socket {
+  readable: ReadableStream;
+  writable: WritableStream;
+  opened: Promise<unknown>;
+  closed: Promise<void>;
+  close(): Promise<void>;
+}
 declare module "cloudflare:sockets" {
-  export function connect(address: { hostname: string; port: number }): {
-    opened: Promise<unknown>;
-    closed: Promise<void>;
-    close(): Promise<void>;
-  };
+  export function connect(
+    address: { hostname: string; port: number },
+    options: { secureTransport: "on" | "off"; allowHalfOpen: boolean },
+  ): Socket;
 }

@@ -19,9 +19,9 @@ import type {
   SubmitResult,
   TaskAnswer,
 } from "../protocol/shard-api.ts";
+import { sharedPlaces } from "./bounds/places.ts";
 import { SHARD_MIGRATIONS } from "./migrations.ts";
 import { Shard } from "./shard.ts";
-import { sharedPlaces } from "./state/places.ts";
 import { UnderWay } from "./state/under-way.ts";
 
 /** Objects of one isolate share its thread. */

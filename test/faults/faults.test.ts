@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { Flights } from "../../src/shard/state/flights.ts";
+import { Flights } from "../../src/shard/storage/flights.ts";
 import { simulate } from "./simulate.ts";
 
 const SEEDS = 200;

@@ -162,12 +162,12 @@ export const MUTANTS: readonly Mutant[] = [
     name: "parked tasks are not woken",
     edits: [
       {
-        file: "src/shard/state/lanes.ts",
+        file: "src/shard/lanes/lanes.ts",
         find: "if (this.#parked.delete(lane)) this.#ready.add(lane);",
         put: "",
       },
       {
-        file: "src/shard/state/lanes.ts",
+        file: "src/shard/lanes/lanes.ts",
         find: "for (const lane of this.#parked.keys()) this.#ready.add(lane);",
         put: "",
       },
@@ -187,7 +187,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     "a row of flights is dropped early",
-    "src/shard/state/flights.ts",
+    "src/shard/storage/flights.ts",
     "if (left > 0) {\n      this.#perSeq",
     "if (left > 1) {\n      this.#perSeq",
   ),
@@ -304,7 +304,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     "much is in flight by large bodies though no mark is on disk",
-    "src/shard/state/weights.ts",
+    "src/shard/bounds/weights.ts",
     'return this.#mark === "there" ? weightAllowed(this.#cutOff) : PLAIN_WEIGHT;',
     "return weightAllowed(this.#cutOff);",
   ),
@@ -316,7 +316,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     "the grants of a lane are not counted",
-    "src/shard/state/lane-turns.ts",
+    "src/shard/lanes/lane-turns.ts",
     "if (count > 0) this.#since.set(lane, sinceAged(this.#since.get(lane) ?? 0, count, aged));",
     "",
   ),
@@ -334,7 +334,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     "the queue's rate is not taken from",
-    "src/shard/state/queue-rate.ts",
+    "src/shard/bounds/queue-rate.ts",
     "if (rate !== null) this.#freeAt = rateTake(rate, this.#freeAt, this.#port.now());",
     "",
   ),

@@ -1,6 +1,6 @@
 import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
-import { GroupCommit } from "../../src/shard/state/group-commit.ts";
+import { GroupCommit } from "../../src/shard/storage/group-commit.ts";
 import { buildNewTask, HOOK, settleMessage } from "../support/shard/shard-messages.ts";
 import { RemoteShard } from "../support/workers/remote-shard.ts";
 import { stubWorld } from "../support/workers/stub-world.ts";

@@ -3,7 +3,7 @@ import { MINUTE_MS } from "../../schema/limits.ts";
 import type { Claimed } from "../lease/claim-row.ts";
 import { letGo } from "../lease/grants.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Flight } from "../state/flights.ts";
+import type { Flight } from "../storage/flights.ts";
 
 /** Calls that one Runner object makes at once: the connections that one invocation may have waiting. */
 export const RUNNER_ROOM = 6;

@@ -4,7 +4,7 @@ import { type TaskEvent, transition } from "../../core/task/transition.ts";
 import type { Refusal } from "../../protocol/refusal.ts";
 import type { OperateAction } from "../../protocol/shard-api.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import { stopCallbacks } from "./stop-callbacks.ts";
 
 /** Cancels, retries or resumes a task, or stops its callback, as its caller asks; a refusal says what the task would have to be. */

@@ -4,7 +4,7 @@ import type { Task } from "../../core/task/task.ts";
 import type { Refusal } from "../../protocol/refusal.ts";
 import type { RekeyAnswer, RekeyMessage } from "../../protocol/shard-api.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import { listPage } from "../storage/list-page.ts";
 
 /** Moves a task to the target of a `breaker_key`; null: to the one that its URL belongs to. */

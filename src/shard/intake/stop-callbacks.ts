@@ -2,7 +2,7 @@ import { deliver } from "../../core/task/deliver.ts";
 import type { Task } from "../../core/task/task.ts";
 import type { Refusal } from "../../protocol/refusal.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Tx } from "../storage/group-commit.ts";
 
 /**
  * Stops the deliveries of a task's callback, and of those of its earlier rounds that are still on their way. To stop

@@ -12,7 +12,7 @@ import { admitAttempt, grantOf, leaseLeft, letGo } from "../lease/grants.ts";
 import { othersWait } from "../state/callable-lanes.ts";
 import type { ShardContext } from "../state/context.ts";
 import { gateOf } from "../state/gate.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import type { TaskKey } from "../storage/task-rows.ts";
 import { situationOf } from "../view/task-situation.ts";
 

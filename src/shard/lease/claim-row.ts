@@ -3,8 +3,8 @@ import { transition } from "../../core/task/transition.ts";
 import type { SqlRow } from "../../platform/sql-port.ts";
 import type { Grant } from "../../protocol/grant.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Flight } from "../state/flights.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Flight } from "../storage/flights.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import { type Admission, admitAttempt, admitDelivery } from "./grants.ts";
 
 /** A row whose work threw is tried again after this long, so that it neither spins nor stands in others' way. */

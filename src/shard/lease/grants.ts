@@ -9,7 +9,7 @@ import { attemptsInRound, type Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
 import { type Grant, LEASE_MARGIN_MS } from "../../protocol/grant.ts";
 import type { ShardContext } from "../state/context.ts";
-import { type Flight, keepTask } from "../state/flights.ts";
+import { type Flight, keepTask } from "../storage/flights.ts";
 
 /** A row that was admitted: what to write, and the grant to hand out. */
 export interface Admission {

@@ -5,7 +5,7 @@ import type { SqlRow } from "../../platform/sql-port.ts";
 import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS, isOver } from "../lease/claim-row.ts";
 import { deliveryTimeout } from "../lease/grants.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Target } from "../state/target.ts";
+import type { Target } from "../targets/target.ts";
 import { claimPoll } from "./claim-poll.ts";
 import { goingLanes, hasParked } from "./parked.ts";
 import { claimReadiness, readinessOf } from "./readiness.ts";

@@ -4,7 +4,7 @@ import { classify } from "../../core/call/classify.ts";
 import { resolvePolicy } from "../../core/policy/policy.ts";
 import { targetOfLane } from "../../core/task/lane.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import type { Poll } from "../storage/poll-rows.ts";
 
 /** What a poll has shown. */

@@ -4,7 +4,7 @@ import { transition } from "../../core/task/transition.ts";
 import type { Grant, SettleAnswer, SettleMessage } from "../../protocol/grant.ts";
 import { buryPoisoned } from "../lease/bury.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import { type Poll, probeOf } from "../storage/poll-rows.ts";
 import { endedPoll, type PollEnd } from "./poll-end.ts";
 

@@ -4,9 +4,9 @@ import type { Readiness } from "../../schema/breaker.ts";
 import type { Claimed, EachRow } from "../lease/claim-row.ts";
 import { probeAdmission } from "../lease/grants.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Flight } from "../state/flights.ts";
-import type { Tx } from "../state/group-commit.ts";
-import type { Target } from "../state/target.ts";
+import type { Flight } from "../storage/flights.ts";
+import type { Tx } from "../storage/group-commit.ts";
+import type { Target } from "../targets/target.ts";
 
 const PREFIX = "readiness ";
 

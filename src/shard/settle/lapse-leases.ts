@@ -2,8 +2,8 @@ import { type EachRow, FAILED_ROW_MS } from "../lease/claim-row.ts";
 import { lapsePoll } from "../probe/polls.ts";
 import { endReadiness, readinessTarget } from "../probe/readiness.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Flight } from "../state/flights.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Flight } from "../storage/flights.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import { lapse } from "./settle.ts";
 
 /** Ends every lease that has lapsed: its attempt or delivery counts as interrupted. */

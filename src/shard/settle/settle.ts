@@ -16,7 +16,7 @@ import { watchProbe } from "../probe/polls.ts";
 import { othersWait } from "../state/callable-lanes.ts";
 import type { ShardContext } from "../state/context.ts";
 import { gateOf } from "../state/gate.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import { announceGone } from "../tell/operator-events.ts";
 
 /** The platform stops what an edge Worker does after its answer at 30 s; a delivery must surely end before. */

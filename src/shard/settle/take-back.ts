@@ -6,7 +6,7 @@ import type { Grant } from "../../protocol/grant.ts";
 import { takeBackPoll } from "../probe/polls.ts";
 import { endReadiness, readinessTarget } from "../probe/readiness.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Tx } from "../storage/group-commit.ts";
 
 /** Takes a grant back that no runner started: no attempt is used, and its lease number is spent. */
 export function takeBack(ctx: ShardContext, tx: Tx, grant: Grant, dueAt: number): void {

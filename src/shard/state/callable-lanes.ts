@@ -1,7 +1,7 @@
 import { targetOfLane } from "../../core/task/lane.ts";
+import type { Lanes } from "../lanes/lanes.ts";
 import type { ShardContext } from "./context.ts";
 import { type Gate, gateOf } from "./gate.ts";
-import type { Lanes } from "./lanes.ts";
 
 /** A lane whose target may be called, with its gate, nothing being pending. */
 export interface CallableLane {

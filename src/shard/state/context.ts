@@ -9,23 +9,23 @@ import type { Grant } from "../../protocol/grant.ts";
 import { shareOf } from "../../protocol/names.ts";
 import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { TaskState } from "../../schema/task.ts";
+import type { Places } from "../bounds/places.ts";
+import { QueueRate, rateOf } from "../bounds/queue-rate.ts";
+import { Weights } from "../bounds/weights.ts";
+import { LaneTurns } from "../lanes/lane-turns.ts";
+import { Lanes } from "../lanes/lanes.ts";
+import { Flights } from "../storage/flights.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import { LaneRows } from "../storage/lane-rows.ts";
 import { PollRows } from "../storage/poll-rows.ts";
 import { ShardRow } from "../storage/shard-row.ts";
 import { Rows, type TaskKey } from "../storage/task-rows.ts";
-import { Flights } from "./flights.ts";
-import type { Tx } from "./group-commit.ts";
-import { LaneTurns } from "./lane-turns.ts";
-import { Lanes } from "./lanes.ts";
-import type { Places } from "./places.ts";
+import { ScopedTargets } from "../targets/scoped-targets.ts";
+import { Targets } from "../targets/targets.ts";
 import type { ShardPorts } from "./ports.ts";
-import { QueueRate, rateOf } from "./queue-rate.ts";
 import { Retention } from "./retention.ts";
-import { ScopedTargets } from "./scoped-targets.ts";
 import { Spares } from "./spares.ts";
-import { Targets } from "./targets.ts";
 import { TaskCounts } from "./task-counts.ts";
-import { Weights } from "./weights.ts";
 
 /** What the operations of a shard share: its rows, what is cached of them, and its queue's settings. */
 export class ShardContext {

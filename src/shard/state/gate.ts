@@ -3,8 +3,8 @@ import { budgetRefillsAt } from "../../core/pressure/retry-budget.ts";
 import { splitSlots } from "../../core/pressure/slot-split.ts";
 import { deliveryLane, isRetryLane, retryLane, targetOfLane } from "../../core/task/lane.ts";
 import type { WaitingOn } from "../../schema/task.ts";
+import { allowedCalls, retriesLeft, type Target } from "../targets/target.ts";
 import type { ShardContext } from "./context.ts";
-import { allowedCalls, retriesLeft, type Target } from "./target.ts";
 
 /** How many calls a lane may have now, and why not more. */
 export interface Gate {

@@ -12,7 +12,7 @@ export interface StoredShard {
   prune_at: number | null;
   /** When the queue's operators were told last that it is stalled; null: never. */
   stalled_told_at: number | null;
-  /** The mark of heavy calls in flight (state/weights.ts); null: none. */
+  /** The mark of heavy calls in flight (bounds/weights.ts); null: none. */
   heavy: number | null;
   /** The queue's rate, as far as it is this shard's. */
   rate_free_at: number | null;

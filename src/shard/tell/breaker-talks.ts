@@ -9,8 +9,8 @@ import { probeCandidate } from "../probe/breaker-probe.ts";
 import { hasParked, MOST_PARKED, pollsWait, surelyHasParked } from "../probe/parked.ts";
 import { readinessOf } from "../probe/readiness.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { GroupCommit, Tx } from "../state/group-commit.ts";
-import { allowedCalls, loadOf, retriesLeft, type Target } from "../state/target.ts";
+import type { GroupCommit, Tx } from "../storage/group-commit.ts";
+import { allowedCalls, loadOf, retriesLeft, type Target } from "../targets/target.ts";
 import { tellGone } from "./operator-events.ts";
 
 /** Reports of a target that fails now and then are at least so far apart. */

@@ -9,7 +9,7 @@ import type { OperatorEvent } from "../../schema/event.ts";
 import { HOUR_MS, MINUTE_MS } from "../../schema/limits.ts";
 import type { ShardContext } from "../state/context.ts";
 import { gateOf } from "../state/gate.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import { type OldestDue, oldestDue } from "../view/oldest-due.ts";
 
 /** A queue is stalled where a task has been due and not called for so long. */

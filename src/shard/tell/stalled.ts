@@ -1,8 +1,8 @@
 import { shardName } from "../../protocol/names.ts";
 import type { EachRow } from "../lease/claim-row.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { GroupCommit, Tx } from "../state/group-commit.ts";
 import type { ShardPorts } from "../state/ports.ts";
+import type { GroupCommit, Tx } from "../storage/group-commit.ts";
 import type { OldestDue } from "../view/oldest-due.ts";
 import { announceStalled, noteStalledTold, stalledRow } from "./operator-events.ts";
 

@@ -2,7 +2,7 @@ import { ownerId } from "../../core/task/row-id.ts";
 import { parseTaskId, taskIdFloor } from "../../core/task/task-id.ts";
 import type { TaskState } from "../../schema/task.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { GroupCommit, Tx } from "../state/group-commit.ts";
+import type { GroupCommit, Tx } from "../storage/group-commit.ts";
 import { endOf } from "../storage/task-rows.ts";
 
 /** Rows that one slice looks at. */

@@ -2,7 +2,7 @@ import type { CatalogPort } from "../../protocol/catalog-api.ts";
 import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
 import { MINUTE_MS } from "../../schema/limits.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { GroupCommit, Tx } from "../state/group-commit.ts";
+import type { GroupCommit, Tx } from "../storage/group-commit.ts";
 
 /** Settings older than this are asked for again when the alarm runs anyway. */
 const CONFIG_FRESH_MS = MINUTE_MS;

@@ -3,7 +3,7 @@ import { parseTaskId, taskIdFloor } from "../../core/task/task-id.ts";
 import { MINUTE_MS } from "../../schema/limits.ts";
 import { type EachRow, expireTask } from "../lease/claim-row.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Tx } from "../state/group-commit.ts";
+import type { Tx } from "../storage/group-commit.ts";
 
 /** Rows that one slice of a sweep looks at. */
 const SLICE = 500;

@@ -3,7 +3,7 @@ import { lanesOf } from "../../core/task/lane.ts";
 import type { TargetSummary } from "../../protocol/breaker-api.ts";
 import { hasParked, MOST_PARKED } from "../probe/parked.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { Target } from "../state/target.ts";
+import type { Target } from "../targets/target.ts";
 
 /** Targets as a list of breakers needs them: those that are down, and those called lately; see ShardApi. */
 export function listedTargets(ctx: ShardContext, limit: number, place?: TargetPlace): TargetSummary[] {

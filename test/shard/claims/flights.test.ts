@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Flight, Flights } from "../../../src/shard/state/flights.ts";
+import { type Flight, Flights } from "../../../src/shard/storage/flights.ts";
 import { ShardWorld } from "../../support/shard/shard-world.ts";
 
 function flight(seq: number | null, lease: number): Flight {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Lanes } from "../../../src/shard/state/lanes.ts";
+import { Lanes } from "../../../src/shard/lanes/lanes.ts";
 
 /** Lanes that are due at 0, in this order. */
 function due(...names: string[]): Lanes {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Places, sharedPlaces } from "../../../src/shard/state/places.ts";
+import { Places, sharedPlaces } from "../../../src/shard/bounds/places.ts";
 import { ShardWorld } from "../../support/shard/shard-world.ts";
 
 /** Shards of several queues in one process, which wake each other. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { GroupCommit } from "../../../src/shard/state/group-commit.ts";
+import { GroupCommit } from "../../../src/shard/storage/group-commit.ts";
 import { settleMessage } from "../../support/shard/shard-messages.ts";
 import { ShardWorld } from "../../support/shard/shard-world.ts";
 import { memorySql } from "../../support/shard/sqlite.ts";

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { mayCall } from "../../../src/core/breaker/local-breaker.ts";
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
-import { allowedCalls } from "../../../src/shard/state/target.ts";
+import { allowedCalls } from "../../../src/shard/targets/target.ts";
 import { BreakerHost } from "./breaker-host.ts";
 import { checkCounts, checkFlights, checkRows } from "./shard-checks.ts";
 import { HOOK } from "./shard-messages.ts";

@@ -8,8 +8,8 @@ import type { Grant, SettleAnswer, SettleMessage } from "../../../src/protocol/g
 import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
 import type { OperateAction, SubmitResult } from "../../../src/protocol/shard-api.ts";
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
+import type { Places } from "../../../src/shard/bounds/places.ts";
 import { Shard } from "../../../src/shard/shard.ts";
-import type { Places } from "../../../src/shard/state/places.ts";
 import { UnderWay } from "../../../src/shard/state/under-way.ts";
 import { migrationsIn } from "../migrations.ts";
 import { buildConfig, buildNewTask, settleMessage, type TaskOverrides } from "./shard-messages.ts";

@@ -19,9 +19,9 @@ import type { SqlPort } from "../../platform/sql-port.ts";
 import type { BreakerNews, BreakerSync } from "../../protocol/breaker-api.ts";
 import { breakerName } from "../../protocol/names.ts";
 import type { QueueConfig } from "../../protocol/queue-config.ts";
+import type { Flight } from "../storage/flights.ts";
+import type { Tx } from "../storage/group-commit.ts";
 import { type KeptTarget, NOTHING_KEPT, readKept, writeKept } from "../storage/target-rows.ts";
-import type { Flight } from "./flights.ts";
-import type { Tx } from "./group-commit.ts";
 import {
   breakerOf,
   loadOf,
@@ -41,9 +41,12 @@ import {
 
 /** Targets called within this time are listed. */
 const RECENT_MS = 3_600_000;
+
 /** Targets kept in memory; beyond, those without trouble that were called longest ago go, so many at once. */
 const MAX_KNOWN = 20_000;
+
 const FORGET_AT_ONCE = 2_000;
+
 /** Calls after which a shard tells a target's Breaker object that it is there; trouble makes it do so at once. */
 const KNOWN_AFTER_CALLS = 20;
 

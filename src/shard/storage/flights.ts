@@ -2,7 +2,7 @@ import { deliveryLane } from "../../core/task/lane.ts";
 import type { Task } from "../../core/task/task.ts";
 import type { SqlPort } from "../../platform/sql-port.ts";
 import type { Grant } from "../../protocol/grant.ts";
-import { isApart } from "../storage/row-codec.ts";
+import { isApart } from "./row-codec.ts";
 
 /** A lease in flight. */
 export interface Flight {

@@ -4,6 +4,7 @@ import { HOUR_MS, MINUTE_MS } from "../../schema/limits.ts";
 
 /** Parts of one origin that are targets of their own at a time, in a shard; beyond, new ones go by the origin. */
 const MOST_OF_ORIGIN = 1_000;
+
 /** Where there are so many, those that are not in use any more are looked for this often. */
 const LOOK_EVERY_MS = MINUTE_MS;
 

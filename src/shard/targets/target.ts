@@ -26,8 +26,8 @@ import {
 import type { BreakerNews, BreakerSync, HoldNews } from "../../protocol/breaker-api.ts";
 import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { ErrorType } from "../../schema/task.ts";
+import type { Flight } from "../storage/flights.ts";
 import { type KeptTarget, NOTHING_KEPT } from "../storage/target-rows.ts";
-import type { Flight } from "./flights.ts";
 
 /**
  * What a shard knows of one target: memory, but for what its row of `targets` says. Its hold is one that the target

@@ -1,9 +1,12 @@
 /** How long a busy shard gathers operations before it commits them together. */
 const GATHER_MS = 8;
+
 /** A shard is busy while operations come closer together than this, on average: some 250 a second. */
 const BUSY_GAP_MS = 4;
+
 /** The average follows the last ten gaps or so; a pause counts as no more than this. */
 const GAP_WEIGHT = 0.1;
+
 const LONGEST_GAP_MS = 100;
 
 /** What an operation is handed: a place for changes to memory, which are made only once it has succeeded. */

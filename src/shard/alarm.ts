@@ -2,6 +2,7 @@ import { HELD_LANE, isCallbackLane } from "../core/task/lane.ts";
 import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
 import { moreIsDue } from "./claim/claim.ts";
 import { morePollsAreDue } from "./claim/claim-polls.ts";
+import { hasDue } from "./state/callable-lanes.ts";
 import type { ShardContext } from "./state/context.ts";
 import { gateOf } from "./state/gate.ts";
 import { EXPIRE_EVERY_MS } from "./upkeep/sweep.ts";
@@ -58,12 +59,12 @@ function nextWake(ctx: ShardContext, sweepAt: number, syncAt: number | null): nu
   const times = [
     ctx.flights.nextLapseAt(),
     // With no slot free, a lane that becomes due is woken for only to end what its max_age ends.
-    laneAt !== null && ctx.ownFreeSlots === 0 ? laneAt + EXPIRE_EVERY_MS : laneAt,
-    ctx.queue.paused || ctx.ownFreeSlots === 0 ? null : ctx.pollLanes.nextAt(),
+    laneAt !== null && ctx.slots.ownFree === 0 ? laneAt + EXPIRE_EVERY_MS : laneAt,
+    ctx.queue.paused || ctx.slots.ownFree === 0 ? null : ctx.polls.lanes.nextAt(),
     ctx.retention.pruneAt,
-    ctx.hasDue(now) ? sweepAt : null,
+    hasDue(ctx, now) ? sweepAt : null,
     moreIsDue(ctx) || morePollsAreDue(ctx) ? now + 1 : null,
-    ctx.ownFreeSlots > 0 ? opensAt(ctx) : null,
+    ctx.slots.ownFree > 0 ? opensAt(ctx) : null,
     syncAt,
     ctx.weights.wakeAt,
   ].filter((at) => at !== null);
@@ -83,8 +84,8 @@ function opensAt(ctx: ShardContext): number | null {
     if (seen++ === GATES_SEEN) break;
     next = earlier(next, gateOpensAt(ctx, lane));
   }
-  if (ctx.queue.paused || ctx.flights.probes >= ctx.mostPolls) return next;
-  for (const lane of ctx.pollLanes.ready(now)) {
+  if (ctx.queue.paused || ctx.flights.probes >= ctx.slots.mostPolls) return next;
+  for (const lane of ctx.polls.lanes.ready(now)) {
     if (seen++ === GATES_SEEN) break;
     next = earlier(next, gateOpensAt(ctx, lane));
   }

@@ -29,7 +29,7 @@ import { buryPoisoned } from "./lease/bury.ts";
 import { settlePoll } from "./probe/polls.ts";
 import { readinessTarget, settleReadiness } from "./probe/readiness.ts";
 import { settle, stale } from "./settle/settle.ts";
-import { ShardContext } from "./state/context.ts";
+import { type ShardContext, shardContext } from "./state/context.ts";
 import type { ShardPorts } from "./state/ports.ts";
 import { UnderWay } from "./state/under-way.ts";
 import { GroupCommit, type Tx } from "./storage/group-commit.ts";
@@ -66,7 +66,7 @@ export class Shard implements ShardApi {
   constructor(name: string, ports: ShardPorts) {
     this.#ports = ports;
     this.#lists = ports.lists ?? new UnderWay();
-    this.ctx = new ShardContext(name, ports.sql, ports);
+    this.ctx = shardContext(name, ports);
     this.group = new GroupCommit({
       transaction: ports.transaction,
       now: ports.now,
@@ -81,7 +81,7 @@ export class Shard implements ShardApi {
 
   async submit(message: SubmitMessage): Promise<SubmitResult[]> {
     await this.#settings.learn(message.queueVersion);
-    if (this.ctx.config === null) {
+    if (this.ctx.own.config === null) {
       return message.tasks.map(() => ({ ok: false, code: "queue_not_found", detail: "the queue is gone" }));
     }
     return this.#run((tx) => submitAll(this.ctx, tx, message.tasks));
@@ -204,7 +204,7 @@ export class Shard implements ShardApi {
   async destroy(): Promise<void> {
     await this.#ports.deleteAll();
     // Nothing is left to serve; whoever still asks hears what a shard without a queue says.
-    this.ctx.config = null;
+    this.ctx.own.forgetQueue();
   }
 
   /** The alarm: lapsed leases, due tasks and probes, sweeps. Ends with the alarm armed for what comes next. */
@@ -212,7 +212,7 @@ export class Shard implements ShardApi {
     this.#alarm.wentOff();
     try {
       await this.#settings.refresh();
-      if (this.ctx.config === null) return;
+      if (this.ctx.own.config === null) return;
       await prune(this.ctx, this.group);
       await this.group.run((tx) => moveWatermark(this.ctx, tx));
     } catch (error) {
@@ -237,8 +237,8 @@ export class Shard implements ShardApi {
   }
 
   async #hasSettings(): Promise<boolean> {
-    if (this.ctx.config === null) await this.#settings.learn(0);
-    return this.ctx.config !== null;
+    if (this.ctx.own.config === null) await this.#settings.learn(0);
+    return this.ctx.own.config !== null;
   }
 
   /** Runs a read as any operation; `quiet`: by itself, without the turn that follows a group. */
@@ -300,10 +300,7 @@ export class Shard implements ShardApi {
   }
 
   #setClosed(tx: Tx, closed: boolean): void {
-    this.ctx.row.write("closed", closed ? 1 : 0);
-    tx.after(() => {
-      this.ctx.closed = closed;
-    });
+    this.ctx.own.setClosed(tx, closed);
   }
 }
 

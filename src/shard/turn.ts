@@ -9,8 +9,9 @@ import { buryPoisoned } from "./lease/bury.ts";
 import type { EachRow } from "./lease/claim-row.ts";
 import { lapseLeases } from "./settle/lapse-leases.ts";
 import { takeBack } from "./settle/take-back.ts";
-import { callableLanes, callablePollLanes, couldGo } from "./state/callable-lanes.ts";
+import { callableLanes, callablePollLanes, couldGo, hasDue } from "./state/callable-lanes.ts";
 import type { ShardContext } from "./state/context.ts";
+import { forgetClaims } from "./state/note-lanes.ts";
 import type { ShardPorts } from "./state/ports.ts";
 import type { GroupCommit } from "./storage/group-commit.ts";
 import { type BreakerSyncPorts, BreakerSyncs } from "./tell/breaker-talks.ts";
@@ -54,10 +55,10 @@ export class ShardTurn {
 
   /** Claims, sweeps, talks with Breaker objects, and arms the alarm. Throws where storage or the alarm does not take it. */
   run(): void {
-    if (this.#ctx.config === null) return;
+    if (this.#ctx.own.config === null) return;
     const takers = this.#takers.splice(0);
     const batches = this.#claim(takers);
-    this.#ctx.slotsWereFull = this.#ctx.freeSlots === 0;
+    this.#ctx.slots.wereFull = this.#ctx.slots.free === 0;
     this.#passPlaceOn();
     this.#ctx.retention.store();
     this.#ctx.rate.store();
@@ -74,12 +75,7 @@ export class ShardTurn {
   /** Waits for a place where calls could go but for that, and wakes the shard whose turn it is where there is one. */
   #passPlaceOn(): void {
     const ctx = this.#ctx;
-    if (ctx.places === null) return;
-    // Asked in any case: it tells how many calls this shard has.
-    const left = ctx.placesLeft;
-    const waits = left === 0 && ctx.ownFreeSlots > 0 && hasCallsToMake(ctx);
-    ctx.places.waits(ctx.name, ctx.queue.name, waits);
-    const next = ctx.places.next();
+    const next = ctx.slots.passPlaceOn(() => hasCallsToMake(ctx));
     // One that cannot be woken looks by itself within half a minute.
     if (next !== null) this.#ports.keepAlive(wake(() => this.#ports.shard(next)));
   }
@@ -90,7 +86,7 @@ export class ShardTurn {
     const lapsesAt = ctx.flights.nextLapseAt();
     if (lapsesAt !== null && lapsesAt <= now) lapseLeases(ctx, this.#eachRow);
     const batches = this.#assignDue(takers);
-    if (this.#sweepAt <= now && ctx.hasDue(now)) this.#sweepDue(now);
+    if (this.#sweepAt <= now && hasDue(ctx, now)) this.#sweepDue(now);
     return batches;
   }
 
@@ -102,7 +98,8 @@ export class ShardTurn {
     if (more) return;
     this.#stalled.run(this.#eachRow);
     // Whatever kept a parked lane from being woken, it has its turn twice a minute.
-    ctx.wakeAll();
+    ctx.lanes.wakeAll();
+    ctx.polls.lanes.wakeAll();
   }
 
   /** What is claimed and not assigned would be lost until a restart: where that fails, nothing is claimed. */
@@ -120,7 +117,7 @@ export class ShardTurn {
       ctx.weights.assigned();
       return batches;
     } catch (error) {
-      ctx.forgetClaims();
+      forgetClaims(ctx);
       throw error;
     }
   }

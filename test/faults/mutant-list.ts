@@ -194,7 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     "a restart does not look for young leases",
     "src/shard/upkeep/restore.ts",
-    "  for (const id of ctx.rows.leasedFrom(ctx.watermark)) loadFlight(ctx, id, null);\n",
+    "  for (const id of ctx.rows.leasedFrom(ctx.own.watermark)) loadFlight(ctx, id, null);\n",
     "",
   ),
   one(
@@ -241,8 +241,8 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     "a row that is written over is still counted",
-    "src/shard/state/context.ts",
-    "tx.after(() => this.counts.note(spare.id, spare.state, null));",
+    "src/shard/state/task-store.ts",
+    "tx.after(() => counts.note(spare.id, spare.state, null));",
     "",
   ),
   one(
@@ -322,14 +322,14 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     "a shard has the slots of its whole queue",
-    "src/shard/state/context.ts",
-    "return shareOf(this.queue.settings.concurrency, this.queue.shards, this.index);",
-    "return this.queue.settings.concurrency;",
+    "src/shard/bounds/slots.ts",
+    "return shareOf(settings.concurrency, shards, this.#port.index);",
+    "return shards > 0 ? settings.concurrency : 0;",
   ),
   one(
     "tasks of a paused queue are called",
-    "src/shard/state/context.ts",
-    "return lane !== HELD_LANE && (!this.queue.paused || isCallbackLane(lane));",
+    "src/shard/state/callable-lanes.ts",
+    "return lane !== HELD_LANE && (!ctx.queue.paused || isCallbackLane(lane));",
     "return lane !== HELD_LANE;",
   ),
   one(
@@ -342,7 +342,7 @@ export const MUTANTS: readonly Mutant[] = [
     "a poll goes to a target that is down",
     "src/shard/state/callable-lanes.ts",
     "    if (gate.room > 0) found.push({ lane, gate });",
-    "    if (lanes === ctx.pollLanes) found.push({ lane, gate: { ...gate, room: 1, limit: 1 } });\n    else if (gate.room > 0) found.push({ lane, gate });",
+    "    if (lanes === ctx.polls.lanes) found.push({ lane, gate: { ...gate, room: 1, limit: 1 } });\n    else if (gate.room > 0) found.push({ lane, gate });",
   ),
   one(
     "a poll that was ready is forgotten",

@@ -91,9 +91,9 @@ export class Sweeps {
     const { ctx } = shard;
     const delivers = isFinal(row.state as TaskState);
     const target = delivers ? (row.lane ?? "").slice(1) : row.target;
-    if (ctx.config === null || (ctx.config.paused && !delivers)) return false;
+    if (ctx.own.config === null || (ctx.own.config.paused && !delivers)) return false;
     const isDown = ctx.sql.exec("SELECT key FROM targets WHERE key = ?", target).toArray().length > 0;
-    return !isDown && inFlight < ctx.capacity;
+    return !isDown && inFlight < ctx.slots.capacity;
   }
 
   /** Once all is well, what is held on a probe goes on. */
@@ -115,7 +115,7 @@ export class Sweeps {
   #checkHolds(host: Host<Shard>, rows: ShardRows, letGo: Map<string, number>): void {
     const { ledger, resetAt, time } = this.#world;
     const { inner } = host;
-    if (inner === null || inner.ctx.config === null || !host.isSettled) return;
+    if (inner === null || inner.ctx.own.config === null || !host.isSettled) return;
     const { ctx } = inner;
     const held = ctx.sql.exec("SELECT * FROM targets WHERE held_until > ?", host.now()).toArray();
     for (const { key, held_from, held_until } of held) {
@@ -174,7 +174,7 @@ export class Sweeps {
       leased.delete(flight.id);
       const row = listed.find(({ seq }) => Number(seq) === flight.seq);
       const isFound =
-        flight.seq === null ? flight.id >= ctx.watermark : String(row?.ids).includes(`"${flight.id}"`);
+        flight.seq === null ? flight.id >= ctx.own.watermark : String(row?.ids).includes(`"${flight.id}"`);
       if (!isFound) ledger.violate("a restart finds every lease", flight.id, flight.id, rows.name);
     }
     for (const [id, lease] of leased)
@@ -194,7 +194,7 @@ export class Sweeps {
   }
 
   async #checkCounts(host: Host<Shard>, shard: Shard, rows: ShardRows): Promise<void> {
-    if (shard.ctx.config === null) return;
+    if (shard.ctx.own.config === null) return;
     const { counts } = await shard.stats(true);
     if (!host.isSettled || host.inner !== shard) return;
     const seen = new Map<string, number>();

@@ -21,7 +21,7 @@ export function claimPolls(
   eachRow: EachRow,
   first: boolean,
 ): Claimed[] {
-  if (first && !isPollsTurn(ctx.attemptsSincePoll)) return [];
+  if (first && !isPollsTurn(ctx.polls.attemptsSince)) return [];
   const made: Claimed[] = [];
   for (const [lane, count] of planPolls(ctx, claimed, first ? 1 : Number.POSITIVE_INFINITY))
     made.push(...claimLane(ctx, lane, count, eachRow));
@@ -39,8 +39,8 @@ function planPolls(ctx: ShardContext, claimed: readonly Claimed[], most: number)
     ctx.flights.probesOf(lane) +
     claimed.filter(({ flight }) => flight.kind === "probe" && flight.lane === lane).length;
   const taken = ctx.flights.probes + claimed.filter(({ flight }) => flight.kind === "probe").length;
-  const allowed = ctx.mostPolls;
-  const free = Math.min(most, ctx.freeSlots - claimed.length, allowed - taken);
+  const allowed = ctx.slots.mostPolls;
+  const free = Math.min(most, ctx.slots.free - claimed.length, allowed - taken);
   if (free <= 0) return new Map();
   const beside = pendingOf(claimed);
   const ready = callablePollLanes(ctx, lanesEnough(free)).map(({ lane, gate }) => {
@@ -54,12 +54,12 @@ function planPolls(ctx: ShardContext, claimed: readonly Claimed[], most: number)
 function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: EachRow): Claimed[] {
   const now = ctx.now();
   const claimed: Claimed[] = [];
-  for (const url of ctx.polls.due(lane, now, count + ROWS_A_PASS)) {
+  for (const url of ctx.polls.rows.due(lane, now, count + ROWS_A_PASS)) {
     if (claimed.length === count) break;
     const one = claimPoll(ctx, url, eachRow);
-    if (one === "failed") ctx.polls.putOff(url, now + FAILED_ROW_MS);
+    if (one === "failed") ctx.polls.rows.putOff(url, now + FAILED_ROW_MS);
     else if (one !== null) claimed.push(one);
   }
-  ctx.pollLanes.looked(lane, ctx.polls.firstDueAt(lane), now);
+  ctx.polls.lanes.looked(lane, ctx.polls.rows.firstDueAt(lane), now);
   return claimed;
 }

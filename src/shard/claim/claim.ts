@@ -44,17 +44,17 @@ export function moreIsDue(ctx: ShardContext): boolean {
 
 /** How many rows of which lanes may be admitted now, beside those already `claimed`. */
 function planNow(ctx: ShardContext, claimed: readonly Claimed[]): Map<string, number> {
-  const free = Math.max(0, ctx.freeSlots - claimed.length);
+  const free = Math.max(0, ctx.slots.free - claimed.length);
   if (free === 0) return new Map();
   const pending = pendingOf(claimed);
-  const lanes = callableLanes(ctx, Math.min(LANES_A_PASS, lanesEnough(ctx.freeSlots)));
+  const lanes = callableLanes(ctx, Math.min(LANES_A_PASS, lanesEnough(ctx.slots.free)));
   const ready = lanes.map(({ lane, gate }) => {
     const holder = targetOfLane(lane);
     const beside = pending.get(holder);
     const { room, limit } = beside === undefined ? gate : gateOf(ctx, lane, beside);
     return { lane, holder, inFlight: ctx.flights.callsTo(holder) + (beside?.calls ?? 0), limit, room };
   });
-  return withinRate(ctx, planClaims(ready, free, ctx.capacity), claimed);
+  return withinRate(ctx, planClaims(ready, free, ctx.slots.capacity), claimed);
 }
 
 /** What is claimed for each target. */

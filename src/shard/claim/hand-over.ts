@@ -64,7 +64,7 @@ export async function handOver(batch: Batch, runner: () => RunnerPort): Promise<
  */
 function needsRow(ctx: ShardContext, flight: Flight): boolean {
   const isLong = flight.leaseUntil - ctx.now() > LONG_LEASE_MS;
-  return flight.kind === "probe" || flight.lease === 1 || isLong || flight.id <= ctx.watermark;
+  return flight.kind === "probe" || flight.lease === 1 || isLong || flight.id <= ctx.own.watermark;
 }
 
 /** The platform refused the call before the object saw it. */

@@ -18,10 +18,10 @@ export function operate(
   const task = isTaskRow(id) ? ctx.rows.readWithoutRequest(id) : null;
   if (task === null) return { ok: false, code: "task_not_found", detail: `there is no task ${id}` };
   if (action === "stop-callback") return stopCallbacks(ctx, tx, task);
-  const result = transition(task, eventOf(ctx, task, action, force), ctx.transitionContext(task));
+  const result = transition(task, eventOf(ctx, task, action, force), ctx.terms.transitionContext(task));
   if (!result.ok) return { ok: false, code: "invalid_state", detail: result.detail };
   if (result.kept !== null) keepRound(ctx, tx, task.id, result.kept);
-  ctx.write(tx, result.task, task);
+  ctx.tasks.write(tx, result.task, task);
   return { ok: true, task: result.task };
 }
 
@@ -37,7 +37,7 @@ function eventOf(
     case "resume":
       return { type: "resume", trigger: "resume" };
     case "retry":
-      return { type: "redrive", force, maxAgeMs: ctx.policyOf(task).maxAgeMs };
+      return { type: "redrive", force, maxAgeMs: ctx.terms.policyOf(task).maxAgeMs };
   }
 }
 
@@ -46,6 +46,6 @@ function keepRound(ctx: ShardContext, tx: Tx, id: string, kept: Task): void {
   ctx.rows.insert(kept, null);
   tx.after(() => {
     if (kept.leaseUntil !== null) ctx.flights.rename(id, kept.id);
-    ctx.noteChange(kept, null);
+    ctx.tasks.noteChange(kept, null);
   });
 }

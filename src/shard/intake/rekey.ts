@@ -47,5 +47,5 @@ function targetFor(ctx: ShardContext, { call }: Task, breakerKey: string | null)
 function write(ctx: ShardContext, tx: Tx, moved: Task, before: Task): void {
   if (moved === before) return;
   ctx.rows.move(moved);
-  tx.after(() => ctx.noteChange(moved, before.state));
+  tx.after(() => ctx.tasks.noteChange(moved, before.state));
 }

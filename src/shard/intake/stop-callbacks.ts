@@ -10,7 +10,7 @@ import type { Tx } from "../storage/group-commit.ts";
  */
 export function stopCallbacks(ctx: ShardContext, tx: Tx, task: Task): { ok: true; task: Task } | Refusal {
   const own = stopped(ctx, task);
-  if (own !== null) ctx.write(tx, own, task);
+  if (own !== null) ctx.tasks.write(tx, own, task);
   let found = own !== null || task.callback?.reason === "stopped";
   for (const round of ctx.rows.keptRounds(task.id)) {
     const after = stopped(ctx, round);
@@ -18,7 +18,7 @@ export function stopCallbacks(ctx: ShardContext, tx: Tx, task: Task): { ok: true
     found = true;
     // A kept round is there for its callback alone.
     if (after.callback?.state === "failed") ctx.rows.delete(round.id);
-    else ctx.write(tx, after, round);
+    else ctx.tasks.write(tx, after, round);
   }
   return found ? { ok: true, task: own ?? task } : refused(task);
 }

@@ -52,7 +52,7 @@ function submitOne(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch): S
     const first = ctx.rows.readByKey(request.idempotencyKey);
     if (first !== null) return sameKey(ctx, request, first);
   }
-  if (ctx.closed) return repeatOf(ctx, request) ?? closed(ctx);
+  if (ctx.own.closed) return repeatOf(ctx, request) ?? closed(ctx);
   // Most ids are new: the insert itself tells which are not.
   const answer = mayGoNow(ctx, request, batch)
     ? acceptRunning(ctx, tx, request, batch)
@@ -84,21 +84,21 @@ function repeatOf(ctx: ShardContext, request: NewTask): SubmitResult | null {
 /** Null where its id is there already, here and below. */
 function acceptWaiting(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch): SubmitResult | null {
   const task = newTask(ctx, request);
-  if (!ctx.insert(tx, task, keyOf(request))) return null;
+  if (!ctx.tasks.insert(tx, task, keyOf(request))) return null;
   if (isDue(ctx, request)) batch.waitsIn.add(request.target);
-  tx.after(() => ctx.noteChange(task, null));
+  tx.after(() => ctx.tasks.noteChange(task, null));
   return { ok: true, task: accepted(ctx, task, false), grant: null };
 }
 
 function acceptRunning(ctx: ShardContext, tx: Tx, request: NewTask, batch: Batch): SubmitResult | null {
   const { task, grant, flight } = admitAttempt(ctx, newTask(ctx, request));
-  if (!ctx.insert(tx, task, keyOf(request))) return null;
+  if (!ctx.tasks.insert(tx, task, keyOf(request))) return null;
   batch.granted++;
   batch.weight += flight.weight;
   batch.grantedIn.set(task.target, (batch.grantedIn.get(task.target) ?? 0) + 1);
   tx.after(() => {
     letGo(ctx, flight);
-    ctx.noteChange(task, null);
+    ctx.tasks.noteChange(task, null);
   });
   return { ok: true, task: accepted(ctx, task, false), grant };
 }
@@ -119,20 +119,25 @@ function repeatedSubmit(ctx: ShardContext, task: Task): SubmitResult {
 /** True where nothing is in the task's way: no wait, no pause, a free slot, and nobody before it in its lane. */
 function mayGoNow(ctx: ShardContext, request: NewTask, batch: Batch): boolean {
   const { target } = request;
-  if (!request.edge || !isDue(ctx, request) || ctx.queue.paused || ctx.timeoutOf(request) > EDGE_TIMEOUT_MS)
+  if (
+    !request.edge ||
+    !isDue(ctx, request) ||
+    ctx.queue.paused ||
+    ctx.terms.timeoutOf(request) > EDGE_TIMEOUT_MS
+  )
     return false;
-  if (ctx.freeSlots <= batch.granted) return false;
+  if (ctx.slots.free <= batch.granted) return false;
   if (batch.waitsIn.has(target) || ctx.lanes.isReady(target, ctx.now())) return false;
   const calls = batch.grantedIn.get(target) ?? 0;
-  const leavesRoom = ctx.flights.inLane(target) + calls < ctx.mostOfOneLane;
+  const leavesRoom = ctx.flights.inLane(target) + calls < ctx.slots.mostOfOneLane;
   if (!leavesRoom && (batch.waitsIn.size > 0 || othersWait(ctx, target))) return false;
   // A slot that was freed in this very group belongs to who has waited for one, which the turn finds out.
-  if (ctx.slotsWereFull && othersWait(ctx, target)) return false;
+  if (ctx.slots.wereFull && othersWait(ctx, target)) return false;
   if (gateOf(ctx, target, { calls, retries: 0 }).room === 0) return false;
   if (!ctx.weights.mayGo(weightOf(request.call.body?.length ?? 0), batch.weight)) return false;
   if (ctx.rate.room(batch.granted + 1) <= batch.granted) return false;
   // Below the watermark a restarted shard would not find this lease again.
-  return request.id > ctx.watermark;
+  return request.id > ctx.own.watermark;
 }
 
 function isDue(ctx: ShardContext, { runAt, delayMs }: NewTask): boolean {
@@ -140,7 +145,7 @@ function isDue(ctx: ShardContext, { runAt, delayMs }: NewTask): boolean {
 }
 
 function newTask(ctx: ShardContext, request: NewTask): Task {
-  const { maxAgeMs } = ctx.policyOf(request);
+  const { maxAgeMs } = ctx.terms.policyOf(request);
   const callback = boundCallback(request.call.callback, ctx.queue.settings.callback);
   const isBound = callback === request.call.callback;
   const call = isBound ? request.call : { ...request.call, callback };

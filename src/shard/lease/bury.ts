@@ -17,14 +17,14 @@ export function buryPoisoned(ctx: ShardContext, error: unknown): boolean {
     wantCallback(ctx, ctx.rows.readWithoutRequest(id));
   ctx.flights.remove(id);
   ctx.counts.forget();
-  if (ctx.config !== null) ctx.retention.noteEnd("failed", now);
+  if (ctx.own.config !== null) ctx.retention.noteEnd("failed", now);
   ctx.log("row.poisoned", { task: id, error: String(error.cause) });
   return true;
 }
 
 function wantCallback(ctx: ShardContext, task: Task | null): void {
-  if (task === null || ctx.config === null) return;
-  const wanted = ctx.transitionContext(task).callbackFor("failed");
+  if (task === null || ctx.own.config === null) return;
+  const wanted = ctx.terms.transitionContext(task).callbackFor("failed");
   if (wanted === null) return;
   const { url, lane } = wanted;
   const startedAt = ctx.now();

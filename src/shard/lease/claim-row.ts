@@ -43,20 +43,20 @@ function claimAttempt(ctx: ShardContext, tx: Tx, task: Task): Admission | null {
     return null;
   }
   const admitted = admitAttempt(ctx, task);
-  ctx.write(tx, admitted.task, task);
+  ctx.tasks.write(tx, admitted.task, task);
   return admitted;
 }
 
 function claimDelivery(ctx: ShardContext, tx: Tx, task: Task): Admission | null {
   const admitted = admitDelivery(ctx, task, task.callback?.handedWith ?? null);
-  ctx.write(tx, admitted.task, task);
+  ctx.tasks.write(tx, admitted.task, task);
   return admitted;
 }
 
 /** Ends a waiting task whose max_age is over. */
 export function expireTask(ctx: ShardContext, tx: Tx, task: Task): void {
-  const result = transition(task, { type: "expire" }, ctx.transitionContext(task));
+  const result = transition(task, { type: "expire" }, ctx.terms.transitionContext(task));
   if (!result.ok) return;
-  ctx.write(tx, result.task, task);
+  ctx.tasks.write(tx, result.task, task);
   ctx.log("task.expired", { task: task.id, target: task.target, attempts: task.attempt });
 }

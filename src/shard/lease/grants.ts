@@ -2,7 +2,7 @@ import { callbackBody, messageId, sealedPart } from "../../callback/payload.ts";
 import type { CallRequest } from "../../core/call/call.ts";
 import { weightOf } from "../../core/pressure/weight.ts";
 import { attemptRequest, callbackRequest, probeRequest, withKeys } from "../../core/task/call-request.ts";
-import { callbackHeaders, DEFAULT_CALLBACK_TIMEOUT_MS } from "../../core/task/callback-settings.ts";
+import { callbackHeaders } from "../../core/task/callback-settings.ts";
 import { deliver } from "../../core/task/deliver.ts";
 import { isEventId, ownerId } from "../../core/task/row-id.ts";
 import { attemptsInRound, type Task } from "../../core/task/task.ts";
@@ -20,15 +20,15 @@ export interface Admission {
 
 /** Admits a waiting task to its next attempt. Throws where the state machine refuses: claims read only what waits. */
 export function admitAttempt(ctx: ShardContext, task: Task): Admission {
-  const leaseMs = ctx.timeoutOf(task) + LEASE_MARGIN_MS;
-  const result = transition(task, { type: "admit", leaseMs }, ctx.transitionContext(task));
+  const leaseMs = ctx.terms.timeoutOf(task) + LEASE_MARGIN_MS;
+  const result = transition(task, { type: "admit", leaseMs }, ctx.terms.transitionContext(task));
   if (!result.ok) throw new Error(result.detail);
   return admission(ctx, result.task, "attempt", leaseMs);
 }
 
 /** Admits a final task's callback to its next delivery; throws as `admitAttempt`. */
 export function admitDelivery(ctx: ShardContext, task: Task, handedWith: number | null): Admission {
-  const leaseMs = deliveryTimeout(ctx, task) + LEASE_MARGIN_MS;
+  const leaseMs = ctx.terms.deliveryTimeoutOf(task) + LEASE_MARGIN_MS;
   const admitted = deliver(task, { type: "admit", leaseMs }, ctx.now());
   if (admitted?.callback == null) throw new Error(`the callback of ${task.id} cannot be delivered now`);
   const handed = { ...admitted, callback: { ...admitted.callback, handedWith } };
@@ -40,8 +40,7 @@ export function letGo(ctx: ShardContext, flight: Flight): void {
   ctx.flights.add(flight);
   ctx.targets.granted(flight);
   if (flight.kind !== "callback") ctx.rate.take();
-  if (flight.kind === "attempt") ctx.attemptsSincePoll++;
-  if (flight.kind === "probe") ctx.attemptsSincePoll = 0;
+  ctx.polls.noteLetGo(flight.kind);
 }
 
 /** The grant and flight of a probe, a GET that is no attempt, to the target of `lane`. `number` counts those of this id. */
@@ -90,11 +89,6 @@ export function leaseLeft(ctx: ShardContext, task: Task): number {
   return Math.max(0, (task.leaseUntil ?? 0) - ctx.now());
 }
 
-/** How long one delivery of the task's callback may take. */
-export function deliveryTimeout(ctx: ShardContext, task: Task): number {
-  return ctx.callbackOf(task)?.timeoutMs ?? DEFAULT_CALLBACK_TIMEOUT_MS;
-}
-
 function admission(ctx: ShardContext, task: Task, kind: "attempt" | "callback", leaseMs: number): Admission {
   const grant = grantOf(ctx, task, kind, leaseMs);
   const lane = kind === "attempt" ? task.target : (task.callback?.lane ?? "");
@@ -116,7 +110,12 @@ function admission(ctx: ShardContext, task: Task, kind: "attempt" | "callback", 
 }
 
 function attemptCall(ctx: ShardContext, task: Task): CallRequest {
-  const request = attemptRequest(task, ctx.policyOf(task).maxAttempts, ctx.timeoutOf(task), ctx.now());
+  const request = attemptRequest(
+    task,
+    ctx.terms.policyOf(task).maxAttempts,
+    ctx.terms.timeoutOf(task),
+    ctx.now(),
+  );
   const { bodySealed } = task.call;
   const isToSeal = ctx.queue.settings.encrypt && ctx.queue.dataKeys !== undefined;
   if (bodySealed === undefined && !isToSeal) return withKeys(request, ctx.queue);
@@ -139,7 +138,7 @@ function deliveryCall(ctx: ShardContext, task: Task): CallRequest {
     body,
     messageId: messageId(id, task.round),
     secrets: rotating ? secrets : secrets.slice(0, 1),
-    timeoutMs: deliveryTimeout(ctx, task),
+    timeoutMs: ctx.terms.deliveryTimeoutOf(task),
   });
   const payload = sealedPart(body, task.response);
   return withKeys(request, ctx.queue, payload && { payload });

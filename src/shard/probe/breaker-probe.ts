@@ -3,7 +3,6 @@ import { weightOf } from "../../core/pressure/weight.ts";
 import { attemptsInRound, isFinal } from "../../core/task/task.ts";
 import type { SqlRow } from "../../platform/sql-port.ts";
 import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS, isOver } from "../lease/claim-row.ts";
-import { deliveryTimeout } from "../lease/grants.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { Target } from "../targets/target.ts";
 import { claimPoll } from "./claim-poll.ts";
@@ -54,7 +53,7 @@ function claimProbe(
   eachRow: EachRow,
 ): Claimed | "later" | null {
   if (target.heldUntil > ctx.now() || !hasParked(ctx, target.key)) return null;
-  if (ctx.freeSlots <= taken || ctx.rate.room(taken + 1) <= taken) return "later";
+  if (ctx.slots.free <= taken || ctx.rate.room(taken + 1) <= taken) return "later";
   const readiness = readinessOf(ctx, target.key);
   if (readiness !== null) return claimReadiness(ctx, target, readiness, eachRow);
   return claimCandidate(ctx, target.key, eachRow) ?? claimAnyPoll(ctx, target.key, eachRow);
@@ -73,7 +72,7 @@ function claimCandidate(ctx: ShardContext, key: string, eachRow: EachRow): Claim
     const { id, lane, row } = candidate;
     if (!isOver(ctx, row) && !ctx.weights.mayClaim(lane, weightOf(ctx.rows.bytesOf(row)))) return "later";
     const claimed = claimRow(ctx, row, eachRow);
-    if (claimed === "failed") ctx.putOff(id, lane, FAILED_ROW_MS);
+    if (claimed === "failed") ctx.tasks.putOff(id, lane, FAILED_ROW_MS);
     else if (claimed !== null) {
       ctx.weights.claimed(claimed.flight.weight);
       eachRow(id, (tx) => ctx.targets.probing(tx, key, id));
@@ -86,11 +85,11 @@ function claimCandidate(ctx: ShardContext, key: string, eachRow: EachRow): Claim
 /** Nothing but polls waits for the target: one that is due is the probe. */
 function claimAnyPoll(ctx: ShardContext, key: string, eachRow: EachRow): Claimed | null {
   if (ctx.queue.paused) return null;
-  for (const url of ctx.polls.due(key, ctx.now(), SAMPLE)) {
+  for (const url of ctx.polls.rows.due(key, ctx.now(), SAMPLE)) {
     const claimed = claimPoll(ctx, url, eachRow);
     if (claimed === null || claimed === "failed") continue;
     eachRow(url, (tx) => ctx.targets.probing(tx, key, url));
-    ctx.pollLanes.correct(key, ctx.polls.firstDueAt(key), ctx.now());
+    ctx.polls.lanes.correct(key, ctx.polls.rows.firstDueAt(key), ctx.now());
     return claimed;
   }
   return null;
@@ -108,8 +107,8 @@ function candidateOf(ctx: ShardContext, lane: string, row: SqlRow): Candidate {
     const task = ctx.rows.toTaskWithoutBodies(row);
     const delivers = isFinal(task.state);
     const attemptsUsed = delivers ? (task.callback?.attempt ?? 0) : attemptsInRound(task);
-    const policy = delivers ? ctx.deliveryPolicyOf(task) : ctx.policyOf(task);
-    const timeoutMs = delivers ? deliveryTimeout(ctx, task) : ctx.timeoutOf(task);
+    const policy = delivers ? ctx.terms.deliveryPolicyOf(task) : ctx.terms.policyOf(task);
+    const timeoutMs = delivers ? ctx.terms.deliveryTimeoutOf(task) : ctx.terms.timeoutOf(task);
     return { ...base, attemptsUsed, attemptsLeft: policy.maxAttempts - attemptsUsed, timeoutMs };
   } catch {
     // A row that cannot be read is buried when it is claimed.

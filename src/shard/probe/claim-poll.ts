@@ -6,20 +6,20 @@ import { setFree } from "./polls.ts";
 /** Leases the poll of a URL, whatever its gate says; null where there is nobody to poll for, or it is ready already. */
 export function claimPoll(ctx: ShardContext, url: string, eachRow: EachRow): Claimed | null | "failed" {
   return eachRow(url, (tx) => {
-    const poll = ctx.polls.read(url);
+    const poll = ctx.polls.rows.read(url);
     if (poll === null) return null;
     if (poll.readyMs !== null) {
       setFree(ctx, tx, poll, poll.readyMs);
       return null;
     }
-    if (ctx.polls.probesHeldOn(url, null, 1).length === 0) {
-      ctx.polls.delete(url);
+    if (ctx.polls.rows.probesHeldOn(url, null, 1).length === 0) {
+      ctx.polls.rows.delete(url);
       return null;
     }
     const { lane, timeoutMs } = poll;
     const lease = poll.lease + 1;
     const admitted = probeAdmission(ctx, { id: url, lane, url, timeoutMs, lease, number: lease });
-    ctx.polls.put({ ...poll, lease, leaseUntil: admitted.grant.leaseUntil });
+    ctx.polls.rows.put({ ...poll, lease, leaseUntil: admitted.grant.leaseUntil });
     return admitted;
   });
 }

@@ -9,7 +9,7 @@ export function hasParked(ctx: ShardContext, key: string): boolean {
 
 /** True where polls may be due that only the target's breaker can be in the way of. */
 export function pollsWait(ctx: ShardContext, key: string): boolean {
-  return !ctx.queue.paused && ctx.pollLanes.isReady(key, ctx.now());
+  return !ctx.queue.paused && ctx.polls.lanes.isReady(key, ctx.now());
 }
 
 /** As `hasParked`, as the rows say: memory knows only since when a lane's first row may be due, and learns. */
@@ -18,7 +18,7 @@ export function surelyHasParked(ctx: ShardContext, key: string): boolean {
   for (const lane of goingLanes(ctx, key)) {
     if (ctx.lanes.isReady(lane, now)) ctx.lanes.correct(lane, ctx.laneRows.firstDueAt(lane), now);
   }
-  if (pollsWait(ctx, key)) ctx.pollLanes.correct(key, ctx.polls.firstDueAt(key), now);
+  if (pollsWait(ctx, key)) ctx.polls.lanes.correct(key, ctx.polls.rows.firstDueAt(key), now);
   return hasParked(ctx, key);
 }
 

@@ -17,13 +17,13 @@ export function watchProbe(ctx: ShardContext, tx: Tx, task: Task): void {
   const { probe } = task.until;
   const lane = ctx.scoped.targetOfUrl(probe.url);
   const dueAt = ctx.now() + probe.period;
-  ctx.polls.want(probe, lane, dueAt);
-  tx.after(() => ctx.pollLanes.note(lane, dueAt));
+  ctx.polls.rows.want(probe, lane, dueAt);
+  tx.after(() => ctx.polls.lanes.note(lane, dueAt));
 }
 
 /** Takes a poll's answer in: ready often enough in a row, and those who wait for it go on. */
 export function settlePoll(ctx: ShardContext, tx: Tx, { id, lease, result }: SettleMessage): SettleAnswer {
-  const poll = ctx.polls.read(id);
+  const poll = ctx.polls.rows.read(id);
   if (poll === null || poll.leaseUntil === null || poll.lease !== lease)
     return { status: "stale", callback: null, next: [] };
   noteEnd(ctx, tx, poll, endedPoll(ctx, tx, poll, result));
@@ -32,18 +32,18 @@ export function settlePoll(ctx: ShardContext, tx: Tx, { id, lease, result }: Set
 
 /** A poll's lease has lapsed: it counts as not ready. */
 export function lapsePoll(ctx: ShardContext, tx: Tx, url: string): void {
-  const poll = ctx.polls.read(url);
+  const poll = ctx.polls.rows.read(url);
   if (poll !== null && poll.leaseUntil !== null) noteEnd(ctx, tx, poll, endedPoll(ctx, tx, poll, null));
   else tx.after(() => ctx.flights.remove(url));
 }
 
 /** Takes a poll's grant back that no runner started. */
 export function takeBackPoll(ctx: ShardContext, tx: Tx, { id, lease }: Grant, dueAt: number): void {
-  const poll = ctx.polls.read(id);
+  const poll = ctx.polls.rows.read(id);
   if (poll === null || poll.leaseUntil === null || poll.lease !== lease) return;
   const probe = ctx.flights.get(id)?.probe ?? null;
   if (probe !== null) ctx.targets.probeEnded(tx, poll.lane, probe, null);
-  ctx.polls.put({ ...poll, leaseUntil: null, dueAt });
+  ctx.polls.rows.put({ ...poll, leaseUntil: null, dueAt });
   noteWaits(ctx, tx, poll, dueAt);
 }
 
@@ -55,7 +55,7 @@ export function setFree(ctx: ShardContext, tx: Tx, poll: Poll, readyMs: number):
   const { url } = poll;
   const left = freeSlice(ctx, tx, poll, readyMs);
   if (left !== null) wait(ctx, tx, { ...poll, readyMs, readyAfter: left.after }, 1);
-  else if (ctx.polls.probesHeldOn(url, null, 1).length === 0) forget(ctx, tx, url);
+  else if (ctx.polls.rows.probesHeldOn(url, null, 1).length === 0) forget(ctx, tx, url);
   else {
     const done = { ...poll, streaks: withoutRipe(poll.streaks), readyMs: null, readyAfter: null };
     wait(ctx, tx, done, pollWaitMs(poll.periodMs, 0, ctx.random));
@@ -64,7 +64,7 @@ export function setFree(ctx: ShardContext, tx: Tx, poll: Poll, readyMs: number):
 
 /** Null: all who may go are free; else the last probe of whose tasks that is true. */
 function freeSlice(ctx: ShardContext, tx: Tx, poll: Poll, readyMs: number): { after: string | null } | null {
-  const keys = ctx.polls.probesHeldOn(poll.url, poll.readyAfter, FREE_SLICE);
+  const keys = ctx.polls.rows.probesHeldOn(poll.url, poll.readyAfter, FREE_SLICE);
   let after = poll.readyAfter;
   let left = FREE_SLICE;
   for (const key of keys) {
@@ -94,19 +94,19 @@ function noteEnd(ctx: ShardContext, tx: Tx, poll: Poll, { ready, durationMs, not
 
 function wait(ctx: ShardContext, tx: Tx, poll: Poll, waitMs: number): void {
   const dueAt = ctx.now() + waitMs;
-  ctx.polls.put({ ...poll, dueAt });
+  ctx.polls.rows.put({ ...poll, dueAt });
   noteWaits(ctx, tx, poll, dueAt);
 }
 
 function noteWaits(ctx: ShardContext, tx: Tx, { url, lane }: Poll, dueAt: number): void {
   tx.after(() => {
     ctx.flights.remove(url);
-    ctx.pollLanes.note(lane, dueAt);
+    ctx.polls.lanes.note(lane, dueAt);
   });
 }
 
 function forget(ctx: ShardContext, tx: Tx, url: string): void {
-  ctx.polls.delete(url);
+  ctx.polls.rows.delete(url);
   tx.after(() => ctx.flights.remove(url));
 }
 
@@ -114,8 +114,8 @@ function resumeTask(ctx: ShardContext, tx: Tx, id: string): void {
   try {
     const task = ctx.rows.readWithoutRequest(id);
     if (task === null) return;
-    const result = transition(task, { type: "resume", trigger: "probe" }, ctx.transitionContext(task));
-    if (result.ok) ctx.write(tx, result.task, task);
+    const result = transition(task, { type: "resume", trigger: "probe" }, ctx.terms.transitionContext(task));
+    if (result.ok) ctx.tasks.write(tx, result.task, task);
   } catch (error) {
     if (!buryPoisoned(ctx, error)) throw error;
   }

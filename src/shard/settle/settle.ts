@@ -11,7 +11,7 @@ import { attemptsInRound, type KeptResponse, type Task } from "../../core/task/t
 import { transition } from "../../core/task/transition.ts";
 import type { Grant, SettleAnswer, SettleMessage } from "../../protocol/grant.ts";
 import { callbackPhase } from "../../schema/state-facts.ts";
-import { admitDelivery, deliveryTimeout, grantOf, leaseLeft, letGo } from "../lease/grants.ts";
+import { admitDelivery, grantOf, leaseLeft, letGo } from "../lease/grants.ts";
 import { watchProbe } from "../probe/polls.ts";
 import { othersWait } from "../state/callable-lanes.ts";
 import type { ShardContext } from "../state/context.ts";
@@ -27,7 +27,7 @@ const EDGE_BUDGET_MS = 27_000;
  * changes nothing (`stale`), but a repeat of the last accepted settle gets that one's answer again.
  */
 export function settle(ctx: ShardContext, tx: Tx, message: SettleMessage): SettleAnswer {
-  const task = ctx.taskOfGrant(message);
+  const task = ctx.tasks.ofGrant(message);
   if (task === null) return stale();
   const inFlight = task.leaseUntil !== null && task.lease === message.lease;
   const delivering = task.callback?.state === "running";
@@ -66,7 +66,7 @@ export function lapse(ctx: ShardContext, tx: Tx, id: string, lease: number): voi
 /** A call has ended: what it says of its target is counted. True where other calls may go to it now than before. */
 function noteEnd(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome): boolean {
   const delivering = task.callback?.state === "running";
-  const timeoutMs = delivering ? deliveryTimeout(ctx, task) : ctx.timeoutOf(task);
+  const timeoutMs = delivering ? ctx.terms.deliveryTimeoutOf(task) : ctx.terms.timeoutOf(task);
   const { settings } = ctx.queue;
   const started = delivering ? task.callback?.attempts.at(-1) : task.history.at(-1);
   // The task may have been given another target since it was let go.
@@ -100,7 +100,7 @@ function settleAttempt(
   response: KeptResponse | null,
 ): Task {
   const decision = decideFor(ctx, task, outcome);
-  const context = ctx.transitionContext(task);
+  const context = ctx.terms.transitionContext(task);
   const result = transition(task, { type: "settle", outcome, decision, response }, context);
   if (!result.ok) throw new Error(result.detail);
   if (decision.log) logAttempt(ctx, result.task);
@@ -113,7 +113,7 @@ function decideFor(ctx: ShardContext, task: Task, outcome: Outcome): Decision {
   return decide(
     {
       outcome,
-      policy: ctx.policyOf(task),
+      policy: ctx.terms.policyOf(task),
       attempt: attemptsInRound(task),
       now: ctx.now(),
       expiresAt: task.expiresAt,
@@ -133,13 +133,13 @@ function writeSettled(
   handTo: { runner: number | null } | null,
 ): Grant | null {
   if (handTo === null) {
-    ctx.write(tx, settled, before);
+    ctx.tasks.write(tx, settled, before);
     if (settled.state === "held") watchProbe(ctx, tx, settled);
     tx.after(() => ctx.flights.remove(settled.id));
     return null;
   }
   const { task, grant, flight } = admitDelivery(ctx, settled, before.lease);
-  ctx.write(tx, task, before);
+  ctx.tasks.write(tx, task, before);
   tx.after(() => {
     letGo(ctx, { ...flight, runner: handTo.runner });
   });
@@ -150,17 +150,17 @@ function writeSettled(
 function handsOver(ctx: ShardContext, settled: Task, message: SettleMessage): boolean {
   if (settled.callback?.state !== "pending") return false;
   const { lane } = settled.callback;
-  if (ctx.flights.inLane(lane) >= ctx.mostOfOneLane && othersWait(ctx, lane)) return false;
+  if (ctx.flights.inLane(lane) >= ctx.slots.mostOfOneLane && othersWait(ctx, lane)) return false;
   if (gateOf(ctx, lane).room === 0) return false;
   if (!ctx.weights.mayGo(weightOf(settled.response?.body.length ?? 0))) return false;
   if (message.edgeElapsedMs === null) return true;
-  return message.edgeElapsedMs + deliveryTimeout(ctx, settled) <= EDGE_BUDGET_MS;
+  return message.edgeElapsedMs + ctx.terms.deliveryTimeoutOf(settled) <= EDGE_BUDGET_MS;
 }
 
 function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome, settledLease: number): void {
   const { callback } = task;
   if (callback === null) return;
-  const policy = ctx.deliveryPolicyOf(task);
+  const policy = ctx.terms.deliveryPolicyOf(task);
   const decision = decideCallback(
     {
       outcome,
@@ -177,7 +177,7 @@ function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome,
   if (decision.do !== "succeed") logDelivery(ctx, settled);
   const over = settled.callback !== null && callbackPhase(settled.callback.state) === "ended";
   if (over && !isTaskRow(task.id)) ctx.rows.delete(task.id);
-  else ctx.write(tx, { ...settled, settledLease }, task);
+  else ctx.tasks.write(tx, { ...settled, settledLease }, task);
   tx.after(() => ctx.flights.remove(task.id));
 }
 

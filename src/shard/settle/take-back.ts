@@ -27,12 +27,12 @@ export function takeBack(ctx: ShardContext, tx: Tx, grant: Grant, dueAt: number)
       ? deliver(task, { type: "release", dueAt }, ctx.now())
       : releaseAttempt(ctx, task, dueAt);
   if (released === null) return;
-  ctx.write(tx, released, task);
+  ctx.tasks.write(tx, released, task);
   if (flight?.probe != null) ctx.targets.probeEnded(tx, targetOfLane(flight.lane), flight.probe, null);
   tx.after(() => ctx.flights.remove(task.id));
 }
 
 function releaseAttempt(ctx: ShardContext, task: Task, dueAt: number): Task | null {
-  const result = transition(task, { type: "release", dueAt }, ctx.transitionContext(task));
+  const result = transition(task, { type: "release", dueAt }, ctx.terms.transitionContext(task));
   return result.ok ? result.task : null;
 }

@@ -1,4 +1,4 @@
-import { targetOfLane } from "../../core/task/lane.ts";
+import { HELD_LANE, isCallbackLane, targetOfLane } from "../../core/task/lane.ts";
 import type { Lanes } from "../lanes/lanes.ts";
 import type { ShardContext } from "./context.ts";
 import { type Gate, gateOf } from "./gate.ts";
@@ -7,6 +7,16 @@ import { type Gate, gateOf } from "./gate.ts";
 export interface CallableLane {
   lane: string;
   gate: Gate;
+}
+
+/** True for a lane whose rows are called, as far as the queue is concerned. */
+export function goes(ctx: ShardContext, lane: string): boolean {
+  return lane !== HELD_LANE && (!ctx.queue.paused || isCallbackLane(lane));
+}
+
+/** True where a task or a poll may be due now. */
+export function hasDue(ctx: ShardContext, now: number): boolean {
+  return ctx.lanes.hasDue(now) || ctx.polls.lanes.hasDue(now);
 }
 
 /** True where a row of another lane may be due that nothing but slots keeps from being called. */
@@ -20,17 +30,17 @@ export function othersWait(ctx: ShardContext, lane: string): boolean {
  * whose target may not be called lose their turns until it may.
  */
 export function callableLanes(ctx: ShardContext, limit: number): CallableLane[] {
-  return inTurn(ctx, ctx.lanes, limit, (lane) => ctx.goes(lane));
+  return inTurn(ctx, ctx.lanes, limit, (lane) => goes(ctx, lane));
 }
 
 /** Lanes with polls that may be due and whose targets may be called, in turn; the others lose their turns. */
 export function callablePollLanes(ctx: ShardContext, limit: number): CallableLane[] {
-  return ctx.queue.paused ? [] : inTurn(ctx, ctx.pollLanes, limit, () => true);
+  return ctx.queue.paused ? [] : inTurn(ctx, ctx.polls.lanes, limit, () => true);
 }
 
 /** True where a lane is due, and nothing but weight keeps its rows from being called: no room is kept for others. */
 export function couldGo(ctx: ShardContext, lane: string): boolean {
-  return ctx.lanes.isReady(lane, ctx.now()) && ctx.goes(lane) && gateOf(ctx, lane).why === null;
+  return ctx.lanes.isReady(lane, ctx.now()) && goes(ctx, lane) && gateOf(ctx, lane).why === null;
 }
 
 function inTurn(

@@ -48,7 +48,7 @@ export function gateOf(ctx: ShardContext, lane: string, pending: Pending = NONE_
 function slotsOf(ctx: ShardContext, target: Target, lane: string, pending: Pending): Gate {
   const { key } = target;
   const now = ctx.now();
-  const limit = allowedCalls(target, ctx.queue.settings, ctx.capacity);
+  const limit = allowedCalls(target, ctx.queue.settings, ctx.slots.capacity);
   const budget = retriesLeft(target, ctx.queue, now) - pending.retries;
   const ready = (other: string) => other === lane || ctx.lanes.isReady(other, now);
   // First attempts and callbacks to the same origin share what retries leave.

@@ -245,7 +245,7 @@ export class BreakerSyncs {
   }
 
   #limitOf(target: Target): number {
-    return allowedCalls(target, this.#ctx.queue.settings, this.#ctx.capacity);
+    return allowedCalls(target, this.#ctx.queue.settings, this.#ctx.slots.capacity);
   }
 
   /** How long a probe may take: as long as the call it would be, at least as any attempt of this queue. */

@@ -70,16 +70,12 @@ export function announceStalled(ctx: ShardContext, tx: Tx, { lane, dueAt }: Olde
 
 /** Whether the queue's operators were told within the hour that it is stalled, as far as this shard knows. */
 export function toldStalled(ctx: ShardContext): boolean {
-  return ctx.stalledToldAt > ctx.now() - TELL_EVERY_MS;
+  return ctx.own.stalledToldAt > ctx.now() - TELL_EVERY_MS;
 }
 
 /** The queue's operators are told now that it is stalled, by this shard or another. */
 export function noteStalledTold(ctx: ShardContext, tx: Tx): void {
-  const now = ctx.now();
-  ctx.row.write("stalled_told_at", now);
-  tx.after(() => {
-    ctx.stalledToldAt = now;
-  });
+  ctx.own.setStalledToldAt(tx, ctx.now());
 }
 
 function wants(ctx: ShardContext, type: OperatorEvent): boolean {
@@ -100,7 +96,7 @@ function announce(ctx: ShardContext, tx: Tx, type: OperatorEvent, data: Record<s
   const lane = deliveryLane(ctx.scoped.targetOfUrl(url));
   const row = eventRow(taskFrom(carrierOf(id, url, JSON.stringify(body)), 1, now), url, lane, now);
   ctx.rows.insert(row, null);
-  tx.after(() => ctx.noteChange(row, null));
+  tx.after(() => ctx.tasks.noteChange(row, null));
 }
 
 function eventRow(task: Task, url: string, lane: string, now: number): Task {

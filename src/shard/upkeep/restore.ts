@@ -1,23 +1,25 @@
 import { targetOfLane } from "../../core/task/lane.ts";
 import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
 import type { ShardContext } from "../state/context.ts";
+import { noteLanes } from "../state/note-lanes.ts";
 
 /**
  * Reads back what memory has to know after a start: settings, lanes, probes, and the leases in flight. Throws
  * where the shard's own row is missing, which the migrations make.
  */
 export function loadShard(ctx: ShardContext): void {
-  const row = ctx.row.read();
-  if (row === null) throw new Error(`shard ${ctx.name} has no row of its own`);
-  ctx.config = storedConfig(ctx, row.config);
-  ctx.watermark = row.watermark;
-  ctx.closed = row.closed === 1;
-  ctx.stalledToldAt = row.stalled_told_at ?? 0;
+  const row = ctx.own.read();
+  ctx.own.found({
+    config: storedConfig(ctx, row.config),
+    watermark: row.watermark,
+    closed: row.closed === 1,
+    stalledToldAt: row.stalled_told_at ?? 0,
+  });
   ctx.weights.found(row.heavy);
   ctx.rate.found(row.rate_free_at ?? 0);
   ctx.retention.found(row.prune_at);
-  ctx.polls.adopt(ctx.now(), (url) => ctx.scoped.targetOfUrl(url));
-  ctx.noteLanes();
+  ctx.polls.rows.adopt(ctx.now(), (url) => ctx.scoped.targetOfUrl(url));
+  noteLanes(ctx);
   for (const lane of ctx.lanes.unknown()) ctx.laneTurns.startAnywhere(lane, ctx.random);
   loadFlights(ctx);
 }
@@ -41,13 +43,13 @@ function loadFlights(ctx: ShardContext): void {
     const inFlight = ids?.filter((id) => loadFlight(ctx, id, seq)) ?? [];
     if (inFlight.length === 0) ctx.flights.dropRow(seq);
   }
-  for (const id of ctx.rows.leasedFrom(ctx.watermark)) loadFlight(ctx, id, null);
+  for (const id of ctx.rows.leasedFrom(ctx.own.watermark)) loadFlight(ctx, id, null);
   if (rows.some(({ ids }) => ids === null)) findLostFlights(ctx);
 }
 
 /** A row of `flights` could not be read: its leases are found by reading every row, and get a new one. */
 function findLostFlights(ctx: ShardContext): void {
-  const leased = [...ctx.rows.leasedFrom(""), ...ctx.polls.leased()];
+  const leased = [...ctx.rows.leasedFrom(""), ...ctx.polls.rows.leased()];
   const lost = leased.filter((id) => ctx.flights.get(id) === undefined);
   ctx.log("flights.poisoned", { lost: lost.length });
   if (lost.length === 0) return;

@@ -39,18 +39,18 @@ export class ShardSettings {
    * throws where nothing is.
    */
   async learn(version: number): Promise<void> {
-    if (this.#ctx.config !== null && this.#ctx.config.version >= version) return;
+    if (this.#ctx.own.config !== null && this.#ctx.own.config.version >= version) return;
     try {
       await this.#ask();
     } catch (error) {
-      if (this.#ctx.config === null) throw error;
+      if (this.#ctx.own.config === null) throw error;
       this.#noteStale(error);
     }
   }
 
   /** Asks the catalog where it has not been asked lately; where it is away, as `learn`, and the next call asks again. */
   async refresh(): Promise<void> {
-    if (this.#ctx.config === null) return this.learn(0);
+    if (this.#ctx.own.config === null) return this.learn(0);
     if (this.#ports.now() - this.#askedAt < CONFIG_FRESH_MS) return;
     try {
       await this.#ask();
@@ -62,7 +62,7 @@ export class ShardSettings {
   async #ask(): Promise<void> {
     const config = await this.#ports.catalog().queueByRef(this.#ref);
     this.#askedAt = this.#ports.now();
-    const known = this.#ctx.config?.version;
+    const known = this.#ctx.own.config?.version;
     if (config !== null && (known === undefined || known < config.version)) await this.take(config);
   }
 
@@ -71,13 +71,12 @@ export class ShardSettings {
   }
 
   #store(tx: Tx, config: QueueConfig): void {
-    const before = this.#ctx.config;
+    const before = this.#ctx.own.config;
     if (before !== null && before.version >= config.version) return;
-    this.#ctx.row.write("config", JSON.stringify(config));
     const after = { ...config, settings: completeSettings(config.settings) };
     if (before !== null) this.#ctx.targets.cutHolds(tx, after);
+    this.#ctx.own.setConfig(tx, config, after);
     tx.after(() => {
-      this.#ctx.config = after;
       this.#ctx.targets.noteSettings();
       this.#ctx.spares.forget();
       // A shorter retention may have made rows ripe.

@@ -64,11 +64,8 @@ export function moveWatermark(ctx: ShardContext, tx: Tx): void {
   const safe = taskIdFloor(now - CLOCK_SLACK_MS);
   const lowest = ctx.flights.lowestUnlisted();
   const watermark = lowest !== null && lowest < safe ? lowest : safe;
-  if (timeOf(watermark) - timeOf(ctx.watermark) < CLOCK_SLACK_MS / 2) return;
-  ctx.row.write("watermark", watermark);
-  tx.after(() => {
-    ctx.watermark = watermark;
-  });
+  if (timeOf(watermark) - timeOf(ctx.own.watermark) < CLOCK_SLACK_MS / 2) return;
+  ctx.own.setWatermark(tx, watermark);
 }
 
 /** The time in an id, or in the beginning of one; 0: it has none. */

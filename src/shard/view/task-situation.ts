@@ -7,15 +7,15 @@ import { gateOf } from "../state/gate.ts";
 
 /** What the view of a task needs of its shard. */
 export function viewContext(ctx: ShardContext, task: Task): ViewContext {
-  const { maxAttempts } = ctx.policyOf(task);
+  const { maxAttempts } = ctx.terms.policyOf(task);
   return { ...situationOf(ctx, task), queue: ctx.queue.name, maxAttempts };
 }
 
 /** What of the shard bears on why a task waits. */
 export function situationOf(ctx: ShardContext, task: Task): ShardSituation {
   const gate = isFinal(task.state) ? null : shutGate(ctx, task);
-  const slotFree = ctx.freeSlots > 0;
-  const placesTaken = !slotFree && ctx.ownFreeSlots > 0;
+  const slotFree = ctx.slots.free > 0;
+  const placesTaken = !slotFree && ctx.slots.ownFree > 0;
   return { now: ctx.now(), paused: ctx.queue.paused, slotFree, placesTaken, ...(gate && { gate }) };
 }
 
@@ -38,6 +38,6 @@ function shutGate(ctx: ShardContext, task: Task): ShardSituation["gate"] | null 
 /** The lane of the poll that a held task waits for, where that is due and not under way; else null. */
 function duePollOf(ctx: ShardContext, { until }: Task): string | null {
   if (until === null || until === "signal") return null;
-  const poll = ctx.polls.read(until.probe.url);
+  const poll = ctx.polls.rows.read(until.probe.url);
   return poll !== null && poll.leaseUntil === null && poll.dueAt <= ctx.now() ? poll.lane : null;
 }

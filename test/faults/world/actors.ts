@@ -30,7 +30,7 @@ export function shardHost(world: World, ledger: Ledger, name: string): Host<Shar
   const storage = new SimStorage();
   storage.install((sql, transaction) => migrate(sql, transaction, SHARD_MIGRATIONS.slice(0, 1), 0));
   storage.watchTasks();
-  const watcher = ledger.shardWatcher(name, storage, () => host.inner?.ctx.config ?? null);
+  const watcher = ledger.shardWatcher(name, storage, () => host.inner?.ctx.own.config ?? null);
   const host: Host<Shard> = new Host<Shard>(name, world, {
     storage,
     alarm: (shard) => shard.alarm(),

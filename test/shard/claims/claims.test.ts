@@ -206,8 +206,8 @@ describe("slots", () => {
 
   test("are a shard's share of its queue's concurrency", () => {
     const world = new ShardWorld({ concurrency: 10, shards: 4 });
-    world.shard.ctx.config = world.config;
-    expect(world.shard.ctx.capacity).toBe(3);
+    world.shard.ctx.own.found({ config: world.config, closed: false, watermark: "", stalledToldAt: 0 });
+    expect(world.shard.ctx.slots.capacity).toBe(3);
   });
 
   test("follow new settings, and grants in flight beyond them go on", async () => {

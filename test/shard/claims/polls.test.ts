@@ -270,7 +270,7 @@ describe("the readiness URL of a queue", () => {
     host.down.add(API);
     await host.submit(world, "api", 6);
     await host.runUntil(() => polls(host).length > 0, 60_000, 10);
-    expect(world.shard.ctx.freeSlots).toBe(1);
+    expect(world.shard.ctx.slots.free).toBe(1);
     expect(world.shard.ctx.rate.room(1)).toBe(0);
   });
 });

@@ -170,7 +170,7 @@ describe("the flights table", () => {
     await world.submit(world.taskTo("a", { delayMs: 600_000 }));
     await world.advance(600_000);
     const { id } = world.nextHanded();
-    expect(id < world.shard.ctx.watermark).toBe(true);
+    expect(id < world.shard.ctx.own.watermark).toBe(true);
     world.rows("UPDATE flights SET ids = ? WHERE 1", '["tsk_');
     world.restart();
     expect(await world.shard.stats()).toMatchObject({ inFlight: 1 });
@@ -186,8 +186,8 @@ describe("the watermark", () => {
     const world = new ShardWorld();
     await world.submit(world.taskTo("a", { delayMs: 300_000 }));
     await world.advance(300_000);
-    expect(world.shard.ctx.watermark).toBe(taskIdFloor(world.now - 60_000));
-    expect(world.rows("SELECT watermark FROM shard")).toEqual([{ watermark: world.shard.ctx.watermark }]);
+    expect(world.shard.ctx.own.watermark).toBe(taskIdFloor(world.now - 60_000));
+    expect(world.rows("SELECT watermark FROM shard")).toEqual([{ watermark: world.shard.ctx.own.watermark }]);
   });
 
   test("stays below the oldest edge-first lease", async () => {
@@ -197,7 +197,7 @@ describe("the watermark", () => {
     expect(grant).not.toBeNull();
     await world.submit(world.taskTo("a", { delayMs: 20_000 }));
     await world.advance(20_000);
-    expect(world.shard.ctx.watermark).toBe(id);
+    expect(world.shard.ctx.own.watermark).toBe(id);
     world.restart();
     expect([...world.shard.ctx.flights.all()].map((flight) => flight.id)).toContain(id);
   });

@@ -65,7 +65,7 @@ describe("settings", () => {
     const world = new ShardWorld();
     await world.configure({ paused: true });
     world.restart();
-    expect(world.shard.ctx.config).toEqual(world.config);
+    expect(world.shard.ctx.own.config).toEqual(world.config);
   });
 
   test("of an older release get the defaults of what it did not know", async () => {
@@ -77,7 +77,7 @@ describe("settings", () => {
     const first = await world.submitGranted();
     await world.settle(first);
     world.restart();
-    expect(world.shard.ctx.capacity).toBe(256);
+    expect(world.shard.ctx.slots.capacity).toBe(256);
     expect(world.shard.ctx.queue.settings.retention).toEqual(world.config.settings.retention);
     await world.submitGranted();
   });

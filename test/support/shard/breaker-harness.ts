@@ -175,7 +175,8 @@ function watchGrants(world: ShardWorld): void {
       const may = mayCall(target.local, targets.policy, world.now);
       expect(may === "yes" || flight.probe !== null, about).toBe(true);
       expect(target.heldUntil <= world.now, about).toBe(true);
-      const limit = flight.probe === null ? allowedCalls(target, ctx.queue.settings, ctx.capacity) : CAPACITY;
+      const limit =
+        flight.probe === null ? allowedCalls(target, ctx.queue.settings, ctx.slots.capacity) : CAPACITY;
       expect(ctx.flights.callsTo(key), about).toBeLessThanOrEqual(limit);
     }
     granted(flight);

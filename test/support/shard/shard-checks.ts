@@ -38,7 +38,7 @@ export function checkFlights(world: ShardWorld, capacity: number): void {
   const flights = [...ctx.flights.all()];
   for (const { seq } of rows) expect(flights.some((flight) => flight.seq === seq)).toBe(true);
   for (const { id, seq } of flights) {
-    if (seq === null) expect(id >= ctx.watermark, `${id} is found by the watermark`).toBe(true);
+    if (seq === null) expect(id >= ctx.own.watermark, `${id} is found by the watermark`).toBe(true);
     else expect(rows.find((row) => row.seq === seq)?.ids).toContain(id);
   }
   expect(flights.length).toBeLessThanOrEqual(capacity);

@@ -120,7 +120,7 @@ export class Shard implements ShardApi {
 
   async askBreaker(key: string): Promise<void> {
     if (!(await this.#hasSettings())) return;
-    await this.#run(() => this.ctx.targets.noteUnsure(key));
+    await this.#run(() => this.ctx.targets.news.noteUnsure(key));
   }
 
   async targets(limit: number, place?: TargetPlace): Promise<TargetSummary[]> {

@@ -25,7 +25,7 @@ export function endedPoll(ctx: ShardContext, tx: Tx, poll: Poll, result: CallRes
   const outcome = result === null ? null : classify(result, now);
   const probe = ctx.flights.get(poll.url)?.probe ?? null;
   if (probe !== null) {
-    const floorMs = ctx.targets.floorMsOf(targetOfLane(poll.lane));
+    const floorMs = ctx.targets.terms.floorMsOf(targetOfLane(poll.lane));
     const timeouts = { timeoutMs: poll.timeoutMs, queueTimeoutMs: ctx.queue.settings.timeout, floorMs };
     const effect = outcome === null ? null : effectOf(outcome, timeouts, ctx.targets.policy.slowFraction);
     ctx.targets.probeEnded(tx, poll.lane, probe, effect?.ok ?? null);

@@ -64,5 +64,5 @@ function inTurn(
 function park(ctx: ShardContext, lanes: Lanes, lane: string, { why, until }: Gate): void {
   // A breaker opens by what its shard hears, a Retry-After by time alone.
   lanes.park(lane, why === "breaker" ? null : until);
-  ctx.targets.noteParked(targetOfLane(lane));
+  ctx.targets.news.noteChanged(targetOfLane(lane));
 }

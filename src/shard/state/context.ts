@@ -10,8 +10,10 @@ import { Flights } from "../storage/flights.ts";
 import { LaneRows } from "../storage/lane-rows.ts";
 import { PollRows } from "../storage/poll-rows.ts";
 import { ShardRow } from "../storage/shard-row.ts";
+import { readKept, writeKept } from "../storage/target-rows.ts";
 import { Rows } from "../storage/task-rows.ts";
 import { ScopedTargets } from "../targets/scoped-targets.ts";
+import { TargetTerms } from "../targets/target-terms.ts";
 import { Targets } from "../targets/targets.ts";
 import { HoldPolls } from "./hold-polls.ts";
 import { OwnRow } from "./own-row.ts";
@@ -71,11 +73,11 @@ export function shardContext(name: string, world: World): ShardContext {
   const slots = new Slots({ name, index, queue, inFlight: () => flights.size }, world.places ?? null);
   const targets = new Targets({
     name,
-    sql,
+    terms: new TargetTerms(queue, world.evidenceFloorMs),
     now,
     random,
-    evidenceFloorMs: world.evidenceFloorMs,
-    queue,
+    readKept: () => readKept(sql, now()),
+    writeKept: (target) => writeKept(sql, target, now()),
     capacity: () => slots.capacity,
     callsTo: (key) => flights.callsTo(key),
     waitingIn: (some, limit) => laneRows.countWaiting(some, limit),

@@ -1,10 +1,17 @@
 import type { Breaker } from "../../core/breaker/breaker.ts";
-import type { CallEffect } from "../../core/breaker/call-effect.ts";
-import { type LocalBreaker, newLocalBreaker } from "../../core/breaker/local-breaker.ts";
+import { type CallEffect, effectOf } from "../../core/breaker/call-effect.ts";
+import {
+  countCall,
+  type LocalBreaker,
+  type LocalContext,
+  type LocalStep,
+  newLocalBreaker,
+  probeEnded,
+} from "../../core/breaker/local-breaker.ts";
 import type { Outcome } from "../../core/call/classify.ts";
 import { speaksForTarget } from "../../core/call/retry-after.ts";
 import { askedHold, cutHold, type Hold, NO_HOLD, toldHold } from "../../core/policy/hold.ts";
-import { NO_STRETCH, type QueueStretch } from "../../core/policy/stretch.ts";
+import { isStretchDue, NO_STRETCH, type QueueStretch, stretchAt } from "../../core/policy/stretch.ts";
 import {
   isFalling,
   type Limit,
@@ -57,7 +64,7 @@ export interface Target extends Hold {
 }
 
 /** A call that has ended. */
-export interface EndedCall {
+interface EndedCall {
   outcome: Outcome;
   startedAt: number;
   /** What it says of the target; null: nothing. */
@@ -119,6 +126,43 @@ export function retriesLeft(target: Target, config: QueueConfig, now: number): n
   return budgetLeft(target.budget, settings, config.shards, isFalling(target.limit, now), now);
 }
 
+/** What holds while a call ends. */
+export interface EndContext extends LocalContext {
+  /** The shortest timeout that is evidence. */
+  floorMs: number;
+  /** The longest that the target may hold the queue, in milliseconds. */
+  mostHoldMs: number;
+  /** What the shard's slots allow. */
+  cap: number;
+}
+
+/** A call has ended: what it says of its target, and what that makes of its breaker. `effect` null: nothing. */
+export function withEnd(
+  before: Target,
+  call: TargetCall,
+  context: EndContext,
+): { target: Target; step: LocalStep; effect: CallEffect | null } {
+  const { outcome, startedAt, timeoutMs, queueTimeoutMs } = call;
+  const { now, policy, cap, floorMs } = context;
+  const effect = effectOf(outcome, { timeoutMs, queueTimeoutMs, floorMs }, policy.slowFraction);
+  const noted = withResult(before, { outcome, startedAt, effect }, cap, now);
+  const ramped = effect === null ? noted : withRampStep(noted, effect.ok);
+  const target = withAskedHold(ramped, call, context.mostHoldMs, now);
+  const probe = call.flight?.probe ?? null;
+  const step =
+    probe === null
+      ? countCall(target.local, effect, startedAt, context)
+      : probeEnded(target.local, probe, effect, context);
+  const probing = probe === null ? target.probing : null;
+  return { target: { ...target, local: step.local, probing }, step, effect };
+}
+
+/** How much longer waits for the target are by how many rows `waiting` counts, looked at now and then. */
+export function withStretch(target: Target, waiting: () => number, now: number): Target {
+  if (!isStretchDue(target.stretch, now)) return target;
+  return { ...target, stretch: stretchAt(target.stretch, waiting(), now) };
+}
+
 /** A call was let go: a first attempt, a retry, or (null) the delivery of a callback. */
 export function withCall(
   target: Target,
@@ -137,7 +181,7 @@ export function withCall(
 }
 
 /** A call has ended: what it says of the target's limit, load and budget. While it is down, no limit is to be found. */
-export function withResult(target: Target, call: EndedCall, cap: number, now: number): Target {
+function withResult(target: Target, call: EndedCall, cap: number, now: number): Target {
   const { outcome, startedAt, effect } = call;
   if (effect === null) return target;
   const { errorType, status, ok } = outcome;
@@ -154,7 +198,7 @@ export function withResult(target: Target, call: EndedCall, cap: number, now: nu
 }
 
 /** A call has ended: a target that says how long to wait is held so long, and no longer than `mostMs`. */
-export function withAskedHold(target: Target, { outcome }: TargetCall, mostMs: number, now: number): Target {
+function withAskedHold(target: Target, { outcome }: TargetCall, mostMs: number, now: number): Target {
   const isAsked = outcome.errorType === "rate_limited" && speaksForTarget(outcome.status);
   const askedMs = isAsked ? outcome.retryAfterMs : null;
   return askedMs === null ? target : { ...target, ...askedHold(target, askedMs, mostMs, now) };
@@ -209,7 +253,7 @@ export function withRamp(target: Target, settings: QueueConfig["settings"], cap:
 }
 
 /** The ramp after a call that counts. */
-export function withRampStep(target: Target, ok: boolean): Target {
+function withRampStep(target: Target, ok: boolean): Target {
   return target.ramp === null ? target : { ...target, ramp: rampAfter(target.ramp, ok) };
 }
 

@@ -1,8 +1,7 @@
-import { type CallEffect, effectOf } from "../../core/breaker/call-effect.ts";
+import type { CallEffect } from "../../core/breaker/call-effect.ts";
 import {
   adopt,
   beginProbe,
-  countCall,
   goAlone,
   type LocalBreaker,
   type LocalContext,
@@ -11,33 +10,28 @@ import {
   probeEnded,
   reportTaken,
 } from "../../core/breaker/local-breaker.ts";
-import { type BreakerPolicy, breakerPolicy, isTrusted } from "../../core/breaker/policy.ts";
-import { mostHoldMs } from "../../core/policy/hold.ts";
-import { isStretchDue, stretchAt } from "../../core/policy/stretch.ts";
 import { retryLane, targetOfLane } from "../../core/task/lane.ts";
-import type { SqlPort } from "../../platform/sql-port.ts";
 import type { BreakerNews, BreakerSync } from "../../protocol/breaker-api.ts";
-import { breakerName } from "../../protocol/names.ts";
-import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { Flight } from "../storage/flights.ts";
 import type { Tx } from "../storage/group-commit.ts";
-import { type KeptTarget, NOTHING_KEPT, readKept, writeKept } from "../storage/target-rows.ts";
+import { type KeptTarget, NOTHING_KEPT } from "../storage/target-rows.ts";
+import { TalkNews } from "./talk-news.ts";
 import {
   breakerOf,
   loadOf,
   newTarget,
   type Target,
   type TargetCall,
-  withAskedHold,
   withCall,
   withCutHold,
+  withEnd,
   withHoldTold,
   withoutHolds,
   withRamp,
-  withRampStep,
-  withResult,
+  withStretch,
   withToldHold,
 } from "./target.ts";
+import type { TargetTerms } from "./target-terms.ts";
 
 /** Targets called within this time are listed. */
 const RECENT_MS = 3_600_000;
@@ -53,12 +47,13 @@ const KNOWN_AFTER_CALLS = 20;
 /** What the targets need of their shard. */
 export interface TargetsPort {
   readonly name: string;
-  readonly sql: SqlPort;
-  /** The shortest timeout that is evidence for other queues. */
-  readonly evidenceFloorMs: number;
+  readonly terms: TargetTerms;
   now(): number;
   random(): number;
-  queue(): QueueConfig;
+  /** What is on disk, of all that have a row; read once. */
+  readKept(): Map<string, KeptTarget>;
+  /** Writes what must outlive memory. True if there is a row now. */
+  writeKept(target: Target): boolean;
   /** How many grants may be in flight in this shard. */
   capacity(): number;
   /** Calls to a target that are in flight. */
@@ -76,57 +71,40 @@ export class Targets {
   readonly #port: TargetsPort;
   readonly #byKey = new Map<string, Target>();
   readonly #kept: Map<string, KeptTarget>;
-  /** Targets for which it has to be thought over when their Breaker object is told or asked next. */
-  readonly #changed: Set<string>;
+  readonly news: TalkNews;
   /** Targets whose half-open breaker lets this shard make a call that it has not made yet. */
   readonly #leased: Set<string>;
-  /** Results of probes that the Breaker object has not been told yet. */
-  readonly probed = new Map<string, NonNullable<BreakerSync["probed"]>>();
-  /** Targets that answered 410, and the task that they answered: operators are to be told, if no other shard has. */
-  readonly gone = new Map<string, string>();
-  /** Targets about which the Breaker object is to be asked now. */
-  readonly unsure = new Set<string>();
   readonly #source: string;
-  #policy: { of: object; policy: BreakerPolicy } | null = null;
   #mostKnown = MAX_KNOWN;
 
   constructor(port: TargetsPort) {
     this.#port = port;
     this.#source = `${port.name}@${port.now()}`;
-    this.#kept = readKept(port.sql, port.now());
+    this.#kept = port.readKept();
     const down = [...this.#kept].filter(([, { breaker }]) => breaker !== null).map(([key]) => key);
     // What holds a target may have been released meanwhile.
-    this.#changed = new Set(this.#kept.keys());
+    this.news = new TalkNews(this.#kept.keys());
     this.#leased = new Set(down);
   }
 
-  get policy(): BreakerPolicy {
-    const settings = this.#port.queue().settings.breaker;
-    if (this.#policy?.of !== settings) this.#policy = { of: settings, policy: breakerPolicy(settings) };
-    return this.#policy.policy;
+  get terms(): TargetTerms {
+    return this.#port.terms;
   }
 
-  /** The shortest timeout of a call to the target that is evidence; 0: any that its queue's own settings take. */
-  floorMsOf(key: string): number {
-    return isTrusted(key, this.policy) ? this.#port.evidenceFloorMs : 0;
+  get policy(): TargetTerms["policy"] {
+    return this.#port.terms.policy;
   }
 
   get(key: string): Target {
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
-    const { name } = this.#port;
-    const queue = this.#port.queue();
-    const kept = newTarget(key, name, this.#source, queue.shards, this.#kept.get(key) ?? NOTHING_KEPT);
-    const target = withCutHold(kept, mostHoldMs(queue.settings.retry), this.#port.now());
+    const { name, terms } = this.#port;
+    const kept = newTarget(key, name, this.#source, terms.queue.shards, this.#kept.get(key) ?? NOTHING_KEPT);
+    const target = withCutHold(kept, terms.mostHoldMs, this.#port.now());
     this.#kept.delete(key);
     this.#byKey.set(key, target);
     if (this.#byKey.size > this.#mostKnown) this.#forget();
     return target;
-  }
-
-  /** The name of a target's Breaker object, by the scope that the queue sets. */
-  breakerOf(key: string): string {
-    return breakerName(key, this.policy.share, this.#port.queue().ref);
   }
 
   /** False where nothing is known of the target that a later call to it would go by. */
@@ -171,45 +149,25 @@ export class Targets {
 
   /** The targets that changed since this was asked last, so that their Breaker object may have to be told or asked. */
   takeChanged(): Target[] {
-    const changed = [...this.#changed].map((key) => this.get(key));
-    this.#changed.clear();
-    return changed;
-  }
-
-  /** The queue's operators are to be told that the target is gone, unless another shard of the queue has told them. */
-  noteGone(key: string, task: string): void {
-    if (!this.gone.has(key)) this.gone.set(key, task);
-    this.#changed.add(key);
+    return this.news.takeChanged((key) => this.get(key));
   }
 
   /** The queue's operators were told just now that the target is gone. */
   noteGoneTold(key: string): void {
-    this.gone.delete(key);
+    this.news.goneTold(key);
     this.#byKey.set(key, { ...this.get(key), goneToldAt: this.#port.now() });
   }
 
-  /** Its Breaker object is to be asked about the target now, whatever is known here. */
-  noteUnsure(key: string): void {
-    this.unsure.add(key);
-    this.#changed.add(key);
-  }
-
-  /** Rows wait for the target's breaker, or for the end of its hold. */
-  noteParked(key: string): void {
-    this.#changed.add(key);
-  }
-
-  /** The queue is about to have these settings: holds that they do not allow are cut, and their Breaker objects told. */
-  cutHolds(tx: Tx, { settings }: QueueConfig): void {
+  /** The queue is about to let a target hold it for `mostMs`: longer holds are cut, and their Breaker objects told. */
+  cutHolds(tx: Tx, mostMs: number): void {
     const { now } = this.#context;
-    const mostMs = mostHoldMs(settings.retry);
     for (const key of this.#kept.keys()) this.get(key);
     for (const target of this.#byKey.values()) {
       if (target.heldUntil <= now) continue;
       const cut = withCutHold(target, mostMs, now);
       if (cut === target) continue;
       this.#keep(tx, cut);
-      tx.after(() => this.noteUnsure(target.key));
+      tx.after(() => this.news.noteUnsure(target.key));
     }
   }
 
@@ -225,7 +183,7 @@ export class Targets {
   noteSettings(): void {
     for (const key of this.#kept.keys()) this.get(key);
     for (const { key, local } of this.#byKey.values())
-      if (local.breaker.state !== "closed") this.#changed.add(key);
+      if (local.breaker.state !== "closed") this.news.noteChanged(key);
     this.#port.wakeAll();
   }
 
@@ -236,14 +194,14 @@ export class Targets {
     const isRetry = flight.kind === "attempt" ? flight.retry : null;
     const target = withCall(this.get(key), isRetry, port.callsTo(key), port.capacity(), port.now());
     this.#byKey.set(key, target);
-    if (target.calls === KNOWN_AFTER_CALLS && target.local.toldVersion === 0) this.#changed.add(key);
+    if (target.calls === KNOWN_AFTER_CALLS && target.local.toldVersion === 0) this.news.noteChanged(key);
   }
 
   /** A row's call, or (null) one to the readiness URL, is made under the probe lease. */
   probing(tx: Tx, key: string, id: string | null): void {
     const target = this.get(key);
     const begun = { ...target, local: beginProbe(target.local), probing: id };
-    const onDisk = writeKept(this.#port.sql, begun, this.#port.now());
+    const onDisk = this.#port.writeKept(begun);
     tx.after(() => {
       this.#byKey.set(key, { ...this.get(key), local: begun.local, probing: id, onDisk });
       this.#leased.delete(key);
@@ -252,24 +210,21 @@ export class Targets {
 
   /** A call has ended: counts it, and writes what must outlive memory. True where other calls may go now than before. */
   ended(tx: Tx, call: TargetCall): boolean {
-    const { key, outcome, startedAt, timeoutMs, queueTimeoutMs } = call;
-    const { now, policy } = this.#context;
+    const { key } = call;
+    const { terms } = this.#port;
     const before = this.get(key);
-    const floorMs = this.floorMsOf(key);
-    const effect = effectOf(outcome, { timeoutMs, queueTimeoutMs, floorMs }, policy.slowFraction);
-    let target = withResult(before, { outcome, startedAt, effect }, this.#port.capacity(), now);
-    if (effect !== null) target = withRampStep(target, effect.ok);
-    target = withAskedHold(target, call, this.#mostHoldMs, now);
+    const ended = withEnd(before, call, {
+      ...this.#context,
+      floorMs: terms.floorMsOf(key),
+      mostHoldMs: terms.mostHoldMs,
+      cap: this.#port.capacity(),
+    });
+    const { target, step, effect } = ended;
     const probe = call.flight?.probe ?? null;
-    const step =
-      probe === null
-        ? countCall(target.local, effect, startedAt, this.#context)
-        : probeEnded(target.local, probe, effect, this.#context);
-    const probing = probe === null ? target.probing : null;
-    this.#store(tx, { ...target, local: step.local, probing }, step);
+    this.#store(tx, target, step);
     tx.after(() => {
-      if (probe !== null) this.probed.set(key, { lease: probe, ok: effect?.ok ?? null });
-      if (probe !== null || (effect !== null && (!effect.ok || effect.slow))) this.#changed.add(key);
+      if (probe !== null) this.news.noteProbed(key, { lease: probe, ok: effect?.ok ?? null });
+      if (effect !== null && (!effect.ok || effect.slow)) this.news.noteChanged(key);
     });
     return step.moved || target.heldUntil !== before.heldUntil;
   }
@@ -281,8 +236,7 @@ export class Targets {
     const step = probeEnded(target.local, lease, effect, this.#context);
     this.#store(tx, { ...target, local: step.local, probing: null }, step);
     tx.after(() => {
-      this.probed.set(key, { lease, ok });
-      this.#changed.add(key);
+      this.news.noteProbed(key, { lease, ok });
     });
   }
 
@@ -291,7 +245,7 @@ export class Targets {
     const target = this.#held(this.get(key), news);
     const step = adopt(target.local, breakerOf(news), "push", this.#context);
     this.#store(tx, { ...target, local: step.local }, step);
-    tx.after(() => this.#changed.add(key));
+    tx.after(() => this.news.noteChanged(key));
   }
 
   /** The Breaker object answers a question that was asked while `asked` was all that was known here. */
@@ -306,8 +260,8 @@ export class Targets {
       : adopt(local, breakerOf(news), "answer", this.#context);
     this.#store(tx, { ...target, local: step.local }, step);
     tx.after(() => {
-      if (probed !== null && this.probed.get(key)?.lease === probed.lease) this.probed.delete(key);
-      this.#changed.add(key);
+      if (probed !== null) this.news.probedTold(key, probed.lease);
+      this.news.noteChanged(key);
     });
   }
 
@@ -316,27 +270,20 @@ export class Targets {
     const target = this.get(key);
     const step = goAlone(target.local, leaseMs, this.#context);
     this.#store(tx, { ...target, local: step.local }, step);
-    tx.after(() => this.#changed.add(key));
+    tx.after(() => this.news.noteChanged(key));
   }
 
   /** What a retry's wait may depend on: the target's load, and how many tasks wait for it. */
   situation(key: string): { loadFactor: number; stretch: Target["stretch"] } {
-    const { now } = this.#context;
-    const target = this.get(key);
-    const loadFactor = loadOf(target, now);
-    if (!isStretchDue(target.stretch, now)) return { loadFactor, stretch: target.stretch };
-    const waiting = this.#port.waitingIn([key, retryLane(key)], 101) * this.#port.queue().shards;
-    const stretch = stretchAt(target.stretch, waiting, now);
-    this.#byKey.set(key, { ...target, stretch });
-    return { loadFactor, stretch };
+    const { terms, waitingIn } = this.#port;
+    const waiting = () => waitingIn([key, retryLane(key)], 101) * terms.queue.shards;
+    const target = withStretch(this.get(key), waiting, this.#port.now());
+    this.#byKey.set(key, target);
+    return { loadFactor: loadOf(target, this.#port.now()), stretch: target.stretch };
   }
 
   #held(target: Target, news: BreakerNews): Target {
-    return withToldHold(target, news, this.#mostHoldMs, this.#port.now());
-  }
-
-  get #mostHoldMs(): number {
-    return mostHoldMs(this.#port.queue().settings.retry);
+    return withToldHold(target, news, this.#port.terms.mostHoldMs, this.#port.now());
   }
 
   get #context(): LocalContext {
@@ -349,8 +296,8 @@ export class Targets {
     const held = stepped.heldUntil !== this.get(stepped.key).heldUntil;
     const probing = stepped.local.breaker.state === "half_open" ? stepped.probing : null;
     const target = { ...stepped, probing };
-    const onDisk = moved || held ? writeKept(port.sql, target, port.now()) : target.onDisk;
-    const stored = ramp ? withRamp(target, port.queue().settings, port.capacity()) : target;
+    const onDisk = moved || held ? port.writeKept(target) : target.onDisk;
+    const stored = ramp ? withRamp(target, port.terms.queue.settings, port.capacity()) : target;
     tx.after(() => {
       // What is noted beside may have been noted since.
       const { stretch, goneToldAt } = this.get(target.key);
@@ -370,7 +317,7 @@ export class Targets {
     const { now } = this.#context;
     const idle = [...this.#byKey.values()]
       .filter(({ local, heldUntil }) => local.breaker.state === "closed" && heldUntil <= now)
-      .filter(({ key }) => !this.#changed.has(key) && !this.probed.has(key))
+      .filter(({ key }) => this.news.isIdle(key))
       .sort((a, b) => a.usedAt - b.usedAt);
     for (const { key } of idle.slice(0, FORGET_AT_ONCE)) this.#byKey.delete(key);
     this.#mostKnown = Math.max(MAX_KNOWN, this.#byKey.size + FORGET_AT_ONCE);

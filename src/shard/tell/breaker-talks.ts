@@ -1,4 +1,5 @@
-import { reportAt, reportOf } from "../../core/breaker/local-breaker.ts";
+import { reportOf } from "../../core/breaker/local-breaker.ts";
+import { type LastTalk, mayTalk, NO_TALK, nextTalkAt } from "../../core/breaker/next-talk.ts";
 import { MinHeap, pushLive } from "../../core/min-heap.ts";
 import { mostHoldMs } from "../../core/policy/hold.ts";
 import { lanesOf } from "../../core/task/lane.ts";
@@ -21,18 +22,6 @@ const ASK_AGAIN_MS = SECOND_MS;
 
 const MOST_ASK_AGAIN_MS = 5 * SECOND_MS;
 
-/** What a target that is called as ever has to say is not worth more tries. */
-const MOST_TRIES = 8;
-
-/** While another shard has the probe, this one asks so often, and by chance up to half as long later. */
-const ASK_HALF_OPEN_MS = 4 * SECOND_MS;
-
-/** Where rows wait for the end of a hold, it is asked so often whether that has been released: a push may be lost. */
-const ASK_HELD_MS = MINUTE_MS;
-
-/** A question, or a lease given back, comes at least so long after the last talk: no answer can make a loop. */
-const PAUSE_MS = 250;
-
 /** Where nothing but polls of held tasks waits: any other shard's task is the better probe. */
 const COST_OF_POLL = { attemptsUsed: Number.MAX_SAFE_INTEGER, attemptsLeft: 1 };
 
@@ -47,21 +36,6 @@ export interface BreakerSyncPorts {
   breaker(name: string): BreakerPort;
   keepAlive(promise: Promise<unknown>): void;
 }
-
-/** A target's last talk with its Breaker object. */
-interface LastTalk {
-  endedAt: number;
-  /** No report before then, and nothing at all where the object could not be reached. */
-  notBefore: number;
-  /** Times in a row that it could not be reached. */
-  failures: number;
-  /** What it knows of rows that wait for it: nothing, that there are some, or that there are first attempts too. */
-  parked: "none" | "some" | "firsts";
-  /** The limit that it was told. */
-  limit: number;
-}
-
-const NO_TALK: LastTalk = { endedAt: 0, notBefore: 0, failures: 0, parked: "none", limit: 0 };
 
 /**
  * Keeps a shard and the Breaker objects of its targets in step: tells counts and probe results, asks what holds now,
@@ -118,45 +92,25 @@ export class BreakerSyncs {
 
   #nextTalkAt(target: Target): number | null {
     const { key, local, heldFrom, heldUntil, heldTold } = target;
-    const { targets } = this.#ctx;
-    const now = this.#ctx.now();
-    const isDown = local.breaker.state !== "closed";
+    const { targets, now, random } = this.#ctx;
+    const context = { now: now(), policy: targets.policy, random };
     const last = this.#last.get(key) ?? NO_TALK;
     // A breaker that closes forgets who had rows waiting.
-    if (!isDown && last.parked !== "none") this.#last.set(key, { ...last, parked: "none" });
-    const { endedAt, notBefore, failures, parked, limit } = last;
-    if (!targets.policy.enabled || (!isDown && failures >= MOST_TRIES)) {
-      targets.probed.delete(key);
-      targets.unsure.delete(key);
-      return targets.gone.has(key) && targets.policy.enabled ? Math.max(now, notBefore) : null;
-    }
-    const isNews = parked !== "firsts" && this.#parked(key) !== parked;
-    const askAt = isDown && hasParked(this.#ctx, key) ? (isNews ? now : this.#askAt(local, endedAt)) : null;
-    const report =
-      local.toldVersion === 0 || targets.unsure.has(key)
-        ? now
-        : reportAt(local, { now, policy: targets.policy });
-    const pause = failures === 0 ? endedAt + PAUSE_MS : notBefore;
-    const probed = targets.probed.get(key);
-    // A hold that others know already lasts until a little later with each answer: that may wait, as long as theirs.
-    const holdAt = heldTold > now ? Math.max(pause, Math.min(notBefore, heldTold - PAUSE_MS)) : pause;
-    const waitsForHold = heldUntil > now && hasParked(this.#ctx, key);
-    return earliest([
-      waitsForHold ? Math.max(now, pause, Math.max(endedAt, heldFrom) + ASK_HELD_MS) : null,
-      heldUntil > Math.max(heldTold, now + PAUSE_MS) ? Math.max(now, holdAt) : null,
-      // A 429 cuts the limit and is in no report.
-      this.#limitOf(target) < limit ? Math.max(now, notBefore) : null,
-      targets.gone.has(key) ? Math.max(now, failures === 0 ? now : notBefore) : null,
-      report === null ? null : Math.max(report, isDown && failures === 0 ? now : notBefore),
-      probed === undefined ? null : Math.max(now, failures === 0 && probed.ok !== null ? now : pause),
-      askAt === null ? null : Math.max(askAt, pause),
-    ]);
-  }
-
-  /** A push that is lost while probes go round must cost seconds, not the time of a lease. */
-  #askAt({ breaker, askAt }: Target["local"], endedAt: number): number | null {
-    if (askAt === null || breaker.state !== "half_open") return askAt;
-    return Math.min(askAt, endedAt + Math.round(ASK_HALF_OPEN_MS * (1 + this.#ctx.random() / 2)));
+    if (local.breaker.state === "closed" && last.parked !== "none")
+      this.#last.set(key, { ...last, parked: "none" });
+    if (!mayTalk(local, last, context)) targets.news.giveUp(key);
+    const situation = {
+      local,
+      hold: { heldFrom, heldUntil },
+      heldTold,
+      last,
+      parked: this.#parked(key),
+      limit: this.#limitOf(target),
+      unsure: targets.news.isUnsure(key),
+      gone: targets.news.goneTask(key) !== null,
+      probed: targets.news.probedOf(key),
+    };
+    return nextTalkAt(situation, context);
   }
 
   /** Never throws: whatever fails, the shard goes on alone. */
@@ -165,9 +119,9 @@ export class BreakerSyncs {
     try {
       const message = this.#message(target);
       const parked = message.parked === null ? "none" : this.#parked(key);
-      const breaker = await this.#ports.breaker(this.#ctx.targets.breakerOf(key)).sync(message);
+      const breaker = await this.#ports.breaker(this.#ctx.targets.terms.breakerOf(key)).sync(message);
       await this.#group.run((tx) => {
-        this.#ctx.targets.unsure.delete(key);
+        this.#ctx.targets.news.asked(key);
         this.#ended(key, { waitMs: REPORT_EVERY_MS, failures: 0, parked, limit: message.load.limit });
         this.#ctx.targets.answered(tx, breaker, message, target);
         if (message.gone === true) this.#tellGone(tx, key, breaker.tellGone ?? true);
@@ -192,8 +146,8 @@ export class BreakerSyncs {
   }
 
   #tellGone(tx: Tx, key: string, may: boolean): void {
-    const task = this.#ctx.targets.gone.get(key);
-    if (task !== undefined) tellGone(this.#ctx, tx, key, may ? task : null);
+    const task = this.#ctx.targets.news.goneTask(key);
+    if (task !== null) tellGone(this.#ctx, tx, key, may ? task : null);
   }
 
   /** The call is over: in the commit that takes its answer in, the next one is planned. */
@@ -232,7 +186,7 @@ export class BreakerSyncs {
       report: local.own.reach.seq === local.ackedSeq ? null : reportOf(local),
       parked: tasks === 0 && !polls ? null : { tasks: Math.max(1, tasks), probe },
       wantLeaseMs: mayProbe ? this.#leaseMs(target, polls ? LONGEST_POLL_MS : candidate?.timeoutMs) : null,
-      probed: ctx.targets.probed.get(key) ?? null,
+      probed: ctx.targets.news.probedOf(key),
       load: {
         limit: this.#limitOf(target),
         loadFactor: loadOf(target, ctx.now()),
@@ -240,7 +194,7 @@ export class BreakerSyncs {
       },
       ...(target.heldUntil > ctx.now() ? { holdUntil: target.heldUntil, holdFrom: target.heldFrom } : {}),
       maxHoldMs: mostHoldMs(settings.retry),
-      ...(ctx.targets.gone.has(key) ? { gone: true } : {}),
+      ...(ctx.targets.news.goneTask(key) !== null ? { gone: true } : {}),
     };
   }
 
@@ -253,11 +207,6 @@ export class BreakerSyncs {
     const ofQueue = readinessOf(this.#ctx, key)?.timeout ?? this.#ctx.queue.settings.timeout;
     return Math.max(ofQueue, timeoutMs) + LEASE_MARGIN_MS;
   }
-}
-
-function earliest(times: readonly (number | null)[]): number | null {
-  const known = times.filter((at) => at !== null);
-  return known.length === 0 ? null : Math.min(...known);
 }
 
 function costOf({ attemptsUsed, attemptsLeft }: { attemptsUsed: number; attemptsLeft: number }) {

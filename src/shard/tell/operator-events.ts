@@ -42,7 +42,7 @@ export function announceBreaker(
  */
 export function announceGone(ctx: ShardContext, tx: Tx, { id, target }: Task): void {
   if (!wants(ctx, "target.gone") || ctx.targets.get(target).goneToldAt > ctx.now() - TELL_EVERY_MS) return;
-  tx.after(() => ctx.targets.noteGone(target, id));
+  tx.after(() => ctx.targets.news.noteGone(target, id));
   if (!ctx.targets.policy.enabled) tellGone(ctx, tx, target, id);
 }
 

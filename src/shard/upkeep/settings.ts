@@ -1,3 +1,4 @@
+import { mostHoldMs } from "../../core/policy/hold.ts";
 import type { CatalogPort } from "../../protocol/catalog-api.ts";
 import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
 import { MINUTE_MS } from "../../schema/limits.ts";
@@ -74,7 +75,7 @@ export class ShardSettings {
     const before = this.#ctx.own.config;
     if (before !== null && before.version >= config.version) return;
     const after = { ...config, settings: completeSettings(config.settings) };
-    if (before !== null) this.#ctx.targets.cutHolds(tx, after);
+    if (before !== null) this.#ctx.targets.cutHolds(tx, mostHoldMs(after.settings.retry));
     this.#ctx.own.setConfig(tx, config, after);
     tx.after(() => {
       this.#ctx.targets.noteSettings();

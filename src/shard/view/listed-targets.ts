@@ -11,12 +11,19 @@ export function listedTargets(ctx: ShardContext, limit: number, place?: TargetPl
   const listed =
     place === undefined
       ? ctx.targets.troubledFirst(known).slice(0, limit)
-      : firstByName(known, ({ key }) => ctx.targets.breakerOf(key), place.after, limit);
+      : firstByName(known, ({ key }) => ctx.targets.terms.breakerOf(key), place.after, limit);
   return listed.map((target) => summaryOf(ctx, target));
 }
 
 function summaryOf(ctx: ShardContext, { key, local, usedAt, heldUntil }: Target): TargetSummary {
   const parked = hasParked(ctx, key) ? ctx.laneRows.countWaiting(lanesOf(key), MOST_PARKED) : 0;
   const held = heldUntil > ctx.now() ? { heldUntil } : {};
-  return { key, breaker: ctx.targets.breakerOf(key), state: local.breaker.state, usedAt, parked, ...held };
+  return {
+    key,
+    breaker: ctx.targets.terms.breakerOf(key),
+    state: local.breaker.state,
+    usedAt,
+    parked,
+    ...held,
+  };
 }

@@ -64,7 +64,7 @@ describe("shards under random outages", () => {
           const alarms = harness.host.shards.map(({ alarmsRun }) => alarmsRun);
           await harness.host.run(600_000);
           // Nothing is left that would be told or asked for ever.
-          for (const world of harness.host.shards) expect(world.shard.ctx.targets.probed.size).toBe(0);
+          for (const world of harness.host.shards) expect(world.shard.ctx.targets.news.untold).toBe(0);
           for (const [i, world] of harness.host.shards.entries()) {
             expect(world.syncs.length - (asked[i] ?? 0)).toBeLessThanOrEqual(3);
             expect(world.alarmsRun - (alarms[i] ?? 0)).toBeLessThanOrEqual(5);

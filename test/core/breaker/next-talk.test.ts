@@ -12,7 +12,7 @@ const CONTEXT = { now: NOW, policy: DEFAULT_BREAKER_POLICY, random: () => 0.5 };
 const OFF = { ...CONTEXT, policy: { ...DEFAULT_BREAKER_POLICY, enabled: false } };
 const CLOSED: LocalBreaker = { ...newLocalBreaker("q1-0", "q1-0@1", null), toldVersion: 1 };
 const OUTAGE = { version: NOW, since: NOW, trips: 1, downSince: NOW, reason: "20 of 20 failed" };
-const FAILED = countCall(CLOSED, { ok: false, slow: false, reach: "reached" }, NOW, CONTEXT).local;
+const FAILED = countCall(CLOSED, { ok: false, slow: false, reach: "answered" }, NOW, CONTEXT).local;
 /** It was told, and nothing has happened since. */
 const LAST = { ...NO_TALK, endedAt: ENDED, notBefore: ENDED + 1_000, limit: 10 };
 const UNREACHED = { ...LAST, failures: 1, notBefore: LATER };

@@ -1,10 +1,9 @@
-import { HELD_LANE, isCallbackLane } from "../core/task/lane.ts";
 import { DAY_MS, MINUTE_MS } from "../schema/limits.ts";
 import { moreIsDue } from "./claim/claim.ts";
 import { morePollsAreDue } from "./claim/claim-polls.ts";
-import { hasDue } from "./state/callable-lanes.ts";
+import { goes, hasDue } from "./state/callable-lanes.ts";
 import type { ShardContext } from "./state/context.ts";
-import { gateOf } from "./state/gate.ts";
+import { barIn, HAS_SLOT } from "./state/gate.ts";
 import { EXPIRE_EVERY_MS } from "./upkeep/sweep.ts";
 
 const FURTHEST_ALARM_MS = 7 * DAY_MS;
@@ -80,7 +79,7 @@ function opensAt(ctx: ShardContext): number | null {
   let next = ctx.targets.leased().length > 0 ? laterThan(ctx.rate.nextAt(), now) : null;
   let seen = 0;
   for (const lane of ctx.lanes.ready(now)) {
-    if (lane === HELD_LANE || (ctx.queue.paused && !isCallbackLane(lane))) continue;
+    if (!goes(ctx, lane)) continue;
     if (seen++ === GATES_SEEN) break;
     next = earlier(next, gateOpensAt(ctx, lane));
   }
@@ -93,8 +92,8 @@ function opensAt(ctx: ShardContext): number | null {
 }
 
 function gateOpensAt(ctx: ShardContext, lane: string): number | null {
-  const { room, until } = gateOf(ctx, lane);
-  return laterThan(room > 0 && !isCallbackLane(lane) ? ctx.rate.nextAt() : until, ctx.now());
+  const barred = barIn(ctx, lane, { ...HAS_SLOT, fits: () => true });
+  return laterThan(barred?.until ?? null, ctx.now());
 }
 
 function earlier(a: number | null, b: number | null): number | null {

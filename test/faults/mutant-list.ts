@@ -93,9 +93,9 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     "Retry-After does not hold its target",
-    "src/shard/state/gate.ts",
-    "if (target.heldUntil > now)",
-    "if (target.heldUntil < 0)",
+    "src/core/pressure/admission.ts",
+    "if (heldUntil > now)",
+    "if (heldUntil < 0)",
   ),
   one(
     "a Retry-After is forgotten with the memory",
@@ -133,7 +133,12 @@ export const MUTANTS: readonly Mutant[] = [
     "return { ...task, target, lane: target };",
     "return { ...task, target };",
   ),
-  one("calls go to an open target", "src/shard/state/gate.ts", 'if (may === "yes")', 'if (may !== "probe")'),
+  one(
+    "calls go to an open target",
+    "src/core/pressure/admission.ts",
+    'if (may !== "yes") return',
+    'if (may === "probe") return',
+  ),
   one(
     "a probe lease of another shard is used",
     "src/core/breaker/local-breaker.ts",
@@ -329,7 +334,7 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     "tasks of a paused queue are called",
     "src/shard/state/callable-lanes.ts",
-    "return lane !== HELD_LANE && (!ctx.queue.paused || isCallbackLane(lane));",
+    'return lane !== HELD_LANE && (!ctx.queue.paused || !barApplies(kindOfLane(lane), "pause"));',
     "return lane !== HELD_LANE;",
   ),
   one(

@@ -1,6 +1,7 @@
+import { barApplies, kindOfLane } from "../../core/pressure/admission.ts";
 import { lanesEnough, planClaims } from "../../core/pressure/claim-plan.ts";
 import { weightOf } from "../../core/pressure/weight.ts";
-import { HELD_LANE, isCallbackLane, targetOfLane } from "../../core/task/lane.ts";
+import { HELD_LANE, targetOfLane } from "../../core/task/lane.ts";
 import type { SqlRow } from "../../platform/sql-port.ts";
 import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS, isOver } from "../lease/claim-row.ts";
 import { claimBreakerProbes } from "../probe/breaker-probe.ts";
@@ -78,7 +79,7 @@ export function withinRate(
   const planned = [...plan.values()].reduce((sum, count) => sum + count, 0);
   let left = Math.max(0, ctx.rate.room(taken + planned) - taken);
   for (const [lane, count] of plan) {
-    if (isCallbackLane(lane)) continue;
+    if (!barApplies(kindOfLane(lane), "rate")) continue;
     const allowed = Math.min(count, left);
     left -= allowed;
     if (allowed === 0) plan.delete(lane);

@@ -11,7 +11,7 @@ import type { TaskAccepted } from "../../schema/task.ts";
 import { admitAttempt, grantOf, leaseLeft, letGo } from "../lease/grants.ts";
 import { othersWait } from "../state/callable-lanes.ts";
 import type { ShardContext } from "../state/context.ts";
-import { gateOf } from "../state/gate.ts";
+import { barIn, gateOf } from "../state/gate.ts";
 import type { Tx } from "../storage/group-commit.ts";
 import type { TaskKey } from "../storage/task-rows.ts";
 import { situationOf } from "../view/task-situation.ts";
@@ -119,13 +119,8 @@ function repeatedSubmit(ctx: ShardContext, task: Task): SubmitResult {
 /** True where nothing is in the task's way: no wait, no pause, a free slot, and nobody before it in its lane. */
 function mayGoNow(ctx: ShardContext, request: NewTask, batch: Batch): boolean {
   const { target } = request;
-  if (
-    !request.edge ||
-    !isDue(ctx, request) ||
-    ctx.queue.paused ||
-    ctx.terms.timeoutOf(request) > EDGE_TIMEOUT_MS
-  )
-    return false;
+  if (!request.edge || !isDue(ctx, request) || ctx.terms.timeoutOf(request) > EDGE_TIMEOUT_MS) return false;
+  // A busy shard looks at nothing else.
   if (ctx.slots.free <= batch.granted) return false;
   if (batch.waitsIn.has(target) || ctx.lanes.isReady(target, ctx.now())) return false;
   const calls = batch.grantedIn.get(target) ?? 0;
@@ -133,9 +128,12 @@ function mayGoNow(ctx: ShardContext, request: NewTask, batch: Batch): boolean {
   if (!leavesRoom && (batch.waitsIn.size > 0 || othersWait(ctx, target))) return false;
   // A slot that was freed in this very group belongs to who has waited for one, which the turn finds out.
   if (ctx.slots.wereFull && othersWait(ctx, target)) return false;
-  if (gateOf(ctx, target, { calls, retries: 0 }).room === 0) return false;
-  if (!ctx.weights.mayGo(weightOf(request.call.body?.length ?? 0), batch.weight)) return false;
-  if (ctx.rate.room(batch.granted + 1) <= batch.granted) return false;
+  const barred = barIn(ctx, target, {
+    taken: batch.granted,
+    gate: () => gateOf(ctx, target, { calls, retries: 0 }),
+    fits: () => ctx.weights.mayGo(weightOf(request.call.body?.length ?? 0), batch.weight),
+  });
+  if (barred !== null) return false;
   // Below the watermark a restarted shard would not find this lease again.
   return request.id > ctx.own.watermark;
 }

@@ -4,6 +4,7 @@ import { attemptsInRound, isFinal } from "../../core/task/task.ts";
 import type { SqlRow } from "../../platform/sql-port.ts";
 import { type Claimed, claimRow, type EachRow, FAILED_ROW_MS, isOver } from "../lease/claim-row.ts";
 import type { ShardContext } from "../state/context.ts";
+import { barIn, gateOf } from "../state/gate.ts";
 import type { Target } from "../targets/target.ts";
 import { claimPoll } from "./claim-poll.ts";
 import { goingLanes, hasParked } from "./parked.ts";
@@ -52,8 +53,14 @@ function claimProbe(
   taken: number,
   eachRow: EachRow,
 ): Claimed | "later" | null {
-  if (target.heldUntil > ctx.now() || !hasParked(ctx, target.key)) return null;
-  if (ctx.slots.free <= taken || ctx.rate.room(taken + 1) <= taken) return "later";
+  if (!hasParked(ctx, target.key)) return null;
+  const gate = () => {
+    const found = gateOf(ctx, target.key);
+    return found.probe ? { ...found, room: 1 } : found;
+  };
+  // What is parked may go as far as its queue is concerned; what it weighs is asked once its row is chosen.
+  const barred = barIn(ctx, target.key, { taken, paused: false, gate, fits: () => true });
+  if (barred !== null) return barred.bar === "target" ? null : "later";
   const readiness = readinessOf(ctx, target.key);
   if (readiness !== null) return claimReadiness(ctx, target, readiness, eachRow);
   return claimCandidate(ctx, target.key, eachRow) ?? claimAnyPoll(ctx, target.key, eachRow);

@@ -15,7 +15,7 @@ import { admitDelivery, grantOf, leaseLeft, letGo } from "../lease/grants.ts";
 import { watchProbe } from "../probe/polls.ts";
 import { othersWait } from "../state/callable-lanes.ts";
 import type { ShardContext } from "../state/context.ts";
-import { gateOf } from "../state/gate.ts";
+import { barIn, HAS_SLOT } from "../state/gate.ts";
 import type { Tx } from "../storage/group-commit.ts";
 import { announceGone } from "../tell/operator-events.ts";
 
@@ -151,8 +151,9 @@ function handsOver(ctx: ShardContext, settled: Task, message: SettleMessage): bo
   if (settled.callback?.state !== "pending") return false;
   const { lane } = settled.callback;
   if (ctx.flights.inLane(lane) >= ctx.slots.mostOfOneLane && othersWait(ctx, lane)) return false;
-  if (gateOf(ctx, lane).room === 0) return false;
-  if (!ctx.weights.mayGo(weightOf(settled.response?.body.length ?? 0))) return false;
+  // It goes on in the slot of the attempt that has ended.
+  const fits = () => ctx.weights.mayGo(weightOf(settled.response?.body.length ?? 0));
+  if (barIn(ctx, lane, { ...HAS_SLOT, fits }) !== null) return false;
   if (message.edgeElapsedMs === null) return true;
   return message.edgeElapsedMs + ctx.terms.deliveryTimeoutOf(settled) <= EDGE_BUDGET_MS;
 }

@@ -1,7 +1,8 @@
-import { HELD_LANE, isCallbackLane, targetOfLane } from "../../core/task/lane.ts";
+import { barApplies, type Gate, kindOfLane } from "../../core/pressure/admission.ts";
+import { HELD_LANE, targetOfLane } from "../../core/task/lane.ts";
 import type { Lanes } from "../lanes/lanes.ts";
 import type { ShardContext } from "./context.ts";
-import { type Gate, gateOf } from "./gate.ts";
+import { gateOf } from "./gate.ts";
 
 /** A lane whose target may be called, with its gate, nothing being pending. */
 export interface CallableLane {
@@ -11,7 +12,7 @@ export interface CallableLane {
 
 /** True for a lane whose rows are called, as far as the queue is concerned. */
 export function goes(ctx: ShardContext, lane: string): boolean {
-  return lane !== HELD_LANE && (!ctx.queue.paused || isCallbackLane(lane));
+  return lane !== HELD_LANE && (!ctx.queue.paused || !barApplies(kindOfLane(lane), "pause"));
 }
 
 /** True where a task or a poll may be due now. */

@@ -1,25 +1,16 @@
 import { mayCall } from "../../core/breaker/local-breaker.ts";
-import { budgetRefillsAt } from "../../core/pressure/retry-budget.ts";
-import { splitSlots } from "../../core/pressure/slot-split.ts";
-import { deliveryLane, isRetryLane, retryLane, targetOfLane } from "../../core/task/lane.ts";
-import type { WaitingOn } from "../../schema/task.ts";
-import { allowedCalls, retriesLeft, type Target } from "../targets/target.ts";
+import {
+  type Barred,
+  barOf,
+  type CallFacts,
+  type CallKind,
+  type Gate,
+  kindOfLane,
+  targetGate,
+} from "../../core/pressure/admission.ts";
+import { deliveryLane, retryLane, targetOfLane } from "../../core/task/lane.ts";
+import { allowedCalls, retriesLeft } from "../targets/target.ts";
 import type { ShardContext } from "./context.ts";
-
-/** How many calls a lane may have now, and why not more. */
-export interface Gate {
-  room: number;
-  /** How many calls its target may have in flight, over all its lanes. */
-  limit: number;
-  /** One call may go as the probe of a half-open breaker. */
-  probe: boolean;
-  /** Why there is no room: the breaker, a Retry-After (`rate`), the limit, or the retry budget. Null: there is. */
-  why: WaitingOn | null;
-  /** When that may change by itself; null: not by time alone. */
-  until: number | null;
-  /** The target says so, and not what is in flight: nothing but time or news opens it. */
-  parks: boolean;
-}
 
 /** Calls that were let go and are not in flight yet. */
 export interface Pending {
@@ -30,43 +21,49 @@ export interface Pending {
 
 export const NONE_PENDING: Pending = { calls: 0, retries: 0 };
 
-/** More than any limit: how many rows are due is not counted. */
-const MANY = 1_000_000;
-
 /** What may go in a lane now, beside what is `pending` of its target. Cheap for a target that was never in trouble. */
 export function gateOf(ctx: ShardContext, lane: string, pending: Pending = NONE_PENDING): Gate {
   const now = ctx.now();
   const target = ctx.targets.get(targetOfLane(lane));
-  if (target.heldUntil > now) return { ...shut("rate", target.heldUntil), parks: true };
-  const may = mayCall(target.local, ctx.targets.policy, now);
-  if (may === "yes") return slotsOf(ctx, target, lane, pending);
-  const { breaker } = target.local;
-  const until = breaker.state === "open" ? breaker.until : null;
-  return { ...shut("breaker", until), probe: may === "probe", parks: true };
-}
-
-function slotsOf(ctx: ShardContext, target: Target, lane: string, pending: Pending): Gate {
-  const { key } = target;
-  const now = ctx.now();
-  const limit = allowedCalls(target, ctx.queue.settings, ctx.slots.capacity);
-  const budget = retriesLeft(target, ctx.queue, now) - pending.retries;
+  const { key, heldUntil, local } = target;
   const ready = (other: string) => other === lane || ctx.lanes.isReady(other, now);
-  // First attempts and callbacks to the same origin share what retries leave.
-  const others = ready(key) || ready(deliveryLane(key));
-  const split = splitSlots(
-    { firsts: others ? MANY : 0, retries: ready(retryLane(key)) ? MANY : 0 },
-    {
-      limit,
+  return targetGate(kindOfLane(lane), {
+    now,
+    heldUntil,
+    may: mayCall(local, ctx.targets.policy, now),
+    openUntil: local.breaker.state === "open" ? local.breaker.until : null,
+    calls: () => ({
+      limit: allowedCalls(target, ctx.queue.settings, ctx.slots.capacity),
       inFlight: ctx.flights.callsTo(key) + pending.calls,
       retriesInFlight: ctx.flights.retriesOf(key) + pending.retries,
-      budget,
-    },
-  );
-  const room = isRetryLane(lane) ? split.retries : split.firsts;
-  if (room > 0) return { room, limit, probe: false, why: null, until: null, parks: false };
-  return isRetryLane(lane) && budget <= 0 ? shut("budget", budgetRefillsAt(now)) : shut("concurrency", null);
+      budget: retriesLeft(target, ctx.queue, now) - pending.retries,
+      // First attempts and callbacks to the same origin share what retries leave.
+      firstsDue: ready(key) || ready(deliveryLane(key)),
+      retriesDue: ready(retryLane(key)),
+    }),
+  });
 }
 
-function shut(why: WaitingOn, until: number | null): Gate {
-  return { room: 0, limit: 0, probe: false, why, until, parks: false };
+/** What of the rule a caller knows better than the shard: what it has taken already, or what has to be asked of it. */
+export type KnownFacts = Partial<Omit<CallFacts, "rate">> & {
+  kind?: CallKind;
+  /** Calls that the caller has let go, and that the shard does not count yet. */
+  taken?: number;
+};
+
+/** What is in the way of the next call of a lane now; null: nothing is. */
+export function barIn(ctx: ShardContext, lane: string, known: KnownFacts = {}): Barred | null {
+  const { kind = kindOfLane(lane), taken = 0, ...facts } = known;
+  return barOf(kind, {
+    paused: ctx.queue.paused,
+    gate: () => gateOf(ctx, lane),
+    fits: () => !ctx.weights.waits(lane),
+    rate: () => ({ room: ctx.rate.room(taken + 1) - taken, nextAt: ctx.rate.nextAt() }),
+    slots: () => ctx.slots.ownFree - taken,
+    places: () => ctx.slots.placesLeft - taken,
+    ...facts,
+  });
 }
+
+/** Facts of a caller that asks what else is in the way: it has a slot, or does not need one. */
+export const HAS_SLOT = { slots: () => 1, places: () => 1 };

@@ -8,7 +8,7 @@ import { makeTaskId } from "../../core/task/task-id.ts";
 import type { OperatorEvent } from "../../schema/event.ts";
 import { HOUR_MS, MINUTE_MS } from "../../schema/limits.ts";
 import type { ShardContext } from "../state/context.ts";
-import { gateOf } from "../state/gate.ts";
+import { barIn } from "../state/gate.ts";
 import type { Tx } from "../storage/group-commit.ts";
 import { type OldestDue, oldestDue } from "../view/oldest-due.ts";
 
@@ -64,7 +64,7 @@ export function announceStalled(ctx: ShardContext, tx: Tx, { lane, dueAt }: Olde
   announce(ctx, tx, "queue.stalled", {
     target: targetOfLane(lane),
     due_at: new Date(dueAt).toISOString(),
-    waiting_on: gateOf(ctx, lane).why ?? "concurrency",
+    waiting_on: barIn(ctx, lane)?.why ?? "concurrency",
   });
 }
 

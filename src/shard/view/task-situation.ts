@@ -1,9 +1,10 @@
+import { kindOfLane } from "../../core/pressure/admission.ts";
 import { targetOfLane } from "../../core/task/lane.ts";
 import { isFinal, type Task } from "../../core/task/task.ts";
 import type { ViewContext } from "../../core/view/view.ts";
 import type { ShardSituation } from "../../core/view/waiting.ts";
 import type { ShardContext } from "../state/context.ts";
-import { gateOf } from "../state/gate.ts";
+import { barIn, HAS_SLOT } from "../state/gate.ts";
 
 /** What the view of a task needs of its shard. */
 export function viewContext(ctx: ShardContext, task: Task): ViewContext {
@@ -24,15 +25,14 @@ function shutGate(ctx: ShardContext, task: Task): ShardSituation["gate"] | null 
   const now = ctx.now();
   const lane = task.state === "held" ? duePollOf(ctx, task) : task.lane;
   if (lane === null || (task.state !== "held" && task.dueAt > now)) return null;
-  const { why, until } = gateOf(ctx, lane);
-  if (why !== null) {
-    const { breaker } = ctx.targets.get(targetOfLane(lane)).local;
-    return { why, until, breaker: why === "breaker" ? breaker : null, isAsked: why === "rate" };
-  }
-  if (task.state !== "held" && ctx.weights.waits(lane))
-    return { why: "concurrency", until: null, breaker: null, isAsked: false };
-  const nextAt = ctx.rate.nextAt();
-  return nextAt > now ? { why: "rate", until: nextAt, breaker: null, isAsked: false } : null;
+  const kind = task.state === "held" ? "poll" : kindOfLane(lane);
+  // A pause, and slots, keep every task of the shard.
+  const barred = barIn(ctx, lane, { ...HAS_SLOT, kind, paused: false });
+  if (barred === null) return null;
+  const { bar, why, until } = barred;
+  const { breaker } = ctx.targets.get(targetOfLane(lane)).local;
+  const isAsked = bar === "target" && why === "rate";
+  return { why, until, breaker: why === "breaker" ? breaker : null, isAsked };
 }
 
 /** The lane of the poll that a held task waits for, where that is due and not under way; else null. */

@@ -16,6 +16,21 @@ async function delivering(world: ShardWorld): Promise<{ attempt: Grant; callback
 }
 
 describe("a settle", () => {
+  test("that is rolled back logs nothing, and its repeat logs it once", async () => {
+    const world = new ShardWorld();
+    const grant = await world.submitGranted();
+    const { rows } = world.shard.ctx;
+    const update = rows.update.bind(rows);
+    rows.update = () => {
+      throw new Error("the disk is full");
+    };
+    await expect(world.settle(grant, { status: 500 })).rejects.toThrow("the disk is full");
+    expect(world.logged("attempt.settled")).toEqual([]);
+    rows.update = update;
+    expect(await world.settle(grant, { status: 500 })).toMatchObject({ status: "accepted" });
+    expect(world.logged("attempt.settled")).toHaveLength(1);
+  });
+
   test("that is late, with a lease of before, changes nothing and is stale", async () => {
     const world = new ShardWorld();
     const first = await world.submitGranted();

@@ -58,5 +58,5 @@ export function expireTask(ctx: ShardContext, tx: Tx, task: Task): void {
   const result = transition(task, { type: "expire" }, ctx.terms.transitionContext(task));
   if (!result.ok) return;
   ctx.tasks.write(tx, result.task, task);
-  ctx.log("task.expired", { task: task.id, target: task.target, attempts: task.attempt });
+  tx.after(() => ctx.log("task.expired", { task: task.id, target: task.target, attempts: task.attempt }));
 }

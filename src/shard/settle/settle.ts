@@ -103,7 +103,7 @@ function settleAttempt(
   const context = ctx.terms.transitionContext(task);
   const result = transition(task, { type: "settle", outcome, decision, response }, context);
   if (!result.ok) throw new Error(result.detail);
-  if (decision.log) logAttempt(ctx, result.task);
+  if (decision.log) tx.after(() => logAttempt(ctx, result.task));
   if (outcome.errorType === "gone" && result.task.state === "failed") announceGone(ctx, tx, result.task);
   return result.task;
 }
@@ -175,7 +175,7 @@ function settleDelivery(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome,
   );
   const settled = deliver(task, { type: "settle", outcome, decision }, ctx.now());
   if (settled === null) throw new Error(`the callback of ${task.id} is not being delivered`);
-  if (decision.do !== "succeed") logDelivery(ctx, settled);
+  if (decision.do !== "succeed") tx.after(() => logDelivery(ctx, settled));
   const over = settled.callback !== null && callbackPhase(settled.callback.state) === "ended";
   if (over && !isTaskRow(task.id)) ctx.rows.delete(task.id);
   else ctx.tasks.write(tx, { ...settled, settledLease }, task);

@@ -1,8 +1,9 @@
 import type { MiddlewareHandler } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { loggedError, loggedStack } from "../core/text/logged-error.ts";
 import type { AppContext, AppEnv } from "./access/app-env.ts";
 import { AppError, PROBLEM_KINDS, problemOf } from "./http/app-error.ts";
-import { methodsOf } from "./routes.ts";
+import { methodsOf, routeOf } from "./routes.ts";
 
 /** Gives every request its id, and every answer the header that tells it; no answer is kept by caches or guessed at. */
 export const withRequestId: MiddlewareHandler<AppEnv> = async (c, next) => {
@@ -30,9 +31,10 @@ export function answerProblem(error: unknown, c: AppContext): Response {
 export function answerNoRoute(c: AppContext): Response {
   const { path } = c.req;
   const allowed = methodsOf(path);
-  if (allowed.length === 0) return answerProblem(new AppError("not_found", `there is nothing at ${path}`), c);
+  if (allowed.length === 0)
+    return answerProblem(new AppError("not_found", "there is nothing at this path"), c);
   const allow = allowed.join(", ");
-  const detail = `expected ${allow} for ${path}, got ${c.req.method}`;
+  const detail = `expected ${allow} for this path, got ${c.req.method}`;
   return answerProblem(new AppError("method_not_allowed", detail, { headers: { allow } }), c);
 }
 
@@ -42,9 +44,7 @@ function internal(): AppError {
 
 function logFailure(problem: AppError, cause: unknown, c: AppContext): void {
   if (PROBLEM_KINDS[problem.code].status < 500) return;
-  const { message, stack } = cause instanceof Error ? cause : new Error(String(cause));
-  const request = { request_id: c.get("requestId"), method: c.req.method, path: c.req.path };
-  console.error(
-    JSON.stringify({ event: "request_failed", code: problem.code, ...request, error: message, stack }),
-  );
+  const request = { request_id: c.get("requestId"), method: c.req.method, route: routeOf(c.req.path) };
+  const fault = { error: loggedError(cause), stack: loggedStack(cause) };
+  console.error(JSON.stringify({ event: "request_failed", code: problem.code, ...request, ...fault }));
 }

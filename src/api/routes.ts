@@ -19,9 +19,10 @@ export const ROUTES: readonly Route[] = [
 const MATCHERS = [
   ...ROUTES.map(({ method, path }) => ({
     method,
+    path,
     shape: new RegExp(`^${path.replace(/\{\w+\}/g, "[^/]+")}$`),
   })),
-  ...INTERNAL_PATHS.map((path) => ({ method: "GET", shape: new RegExp(`^${path}$`) })),
+  ...INTERNAL_PATHS.map((path) => ({ method: "GET", path, shape: new RegExp(`^${path}$`) })),
 ];
 
 /** The methods that a path answers, in alphabetical order; none where there is nothing at it. */
@@ -29,4 +30,9 @@ export function methodsOf(path: string): string[] {
   const methods = MATCHERS.filter(({ shape }) => shape.test(path)).map(({ method }) => method);
   if (methods.includes("GET")) methods.push("HEAD");
   return methods.sort();
+}
+
+/** The route of a path as the documentation writes it, without what its parameters hold; null: there is nothing at it. */
+export function routeOf(path: string): string | null {
+  return MATCHERS.find(({ shape }) => shape.test(path))?.path ?? null;
 }

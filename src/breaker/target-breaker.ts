@@ -14,6 +14,7 @@ import {
 } from "../core/breaker/breaker.ts";
 import { dropOld, mergeReport } from "../core/breaker/counts.ts";
 import { type BreakerPolicy, breakerPolicy, DEFAULT_BREAKER_POLICY } from "../core/breaker/policy.ts";
+import { loggedError } from "../core/text/logged-error.ts";
 import type { SqlPort } from "../platform/sql-port.ts";
 import type {
   BreakerNews,
@@ -323,7 +324,7 @@ export class TargetBreaker {
           event: "breaker.shard_dropped",
           key: this.#partOf.key,
           shard,
-          error: String(error),
+          error: loggedError(error),
         });
       if (lease === null) return;
       turn.shards.unpark(shard);

@@ -18,6 +18,7 @@ import type { Refusal } from "../protocol/refusal.ts";
 import type { KeyRequest } from "../schema/key.ts";
 import type { ErrorCode } from "../schema/problem.ts";
 import { DEFAULT_SHARDS, QueueSettings, ROTATION_MS } from "../schema/queue.ts";
+import { noQueueText } from "../schema/shape.ts";
 import { DEFAULT_QUEUE } from "../schema/task.ts";
 import { keyringOf } from "../sealing/env-keyring.ts";
 import { UnsealError } from "../sealing/keyring.ts";
@@ -210,5 +211,5 @@ function refuse(code: ErrorCode, detail: string): Refusal {
 }
 
 function noQueue(name: string): Refusal {
-  return refuse("queue_not_found", `there is no queue "${name}"`);
+  return refuse("queue_not_found", noQueueText(name));
 }

@@ -1,3 +1,4 @@
+import { loggedError } from "../core/text/logged-error.ts";
 import { callObject } from "../platform/call-object.ts";
 import { shardName } from "../protocol/names.ts";
 import type { QueueConfig } from "../protocol/queue-config.ts";
@@ -27,7 +28,9 @@ export async function destroyShards(queue: QueueConfig, shard: ShardByName): Pro
       try {
         await callObject(() => shard(name).destroy());
       } catch (error) {
-        console.error(JSON.stringify({ event: "shard_not_destroyed", shard: name, error: String(error) }));
+        console.error(
+          JSON.stringify({ event: "shard_not_destroyed", shard: name, error: loggedError(error) }),
+        );
       }
     }),
   );

@@ -1,6 +1,6 @@
 import { isSealed, SEALED_PREFIX } from "../core/call/sealed.ts";
 import { REDACTED } from "../core/call/secret-headers.ts";
-import { pathText } from "../core/text/path-text.ts";
+import { pathText } from "../schema/issues.ts";
 import { MAX_HEADER_BYTES, MAX_HEADERS } from "../schema/limits.ts";
 import type { ProblemIssue } from "../schema/problem.ts";
 
@@ -69,8 +69,10 @@ export function isHeaderValue(value: string): boolean {
 /** What is wrong with one header; null: nothing. Values are never shown: they may be secrets. */
 function headerFault(lower: string, value: string): string | null {
   if (!TOKEN.test(lower)) return "expected a header name of letters, digits and !#$%&'*+-.^_`|~";
-  const reason = FORBIDDEN.get(lower) ?? FORBIDDEN_PREFIXES.find(([prefix]) => lower.startsWith(prefix))?.[1];
+  const reason = FORBIDDEN.get(lower);
   if (reason !== undefined) return `the header ${lower} is not allowed: ${reason}`;
+  const [prefix, why] = FORBIDDEN_PREFIXES.find(([start]) => lower.startsWith(start)) ?? [];
+  if (prefix !== undefined) return `headers that begin with ${prefix} are not allowed: ${why}`;
   if (!isHeaderValue(value)) {
     const at = [...value].findIndex((character) => !isHeaderValue(character));
     return `expected printable ASCII, got another character at position ${at}`;

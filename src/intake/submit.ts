@@ -1,3 +1,4 @@
+import { loggedError } from "../core/text/logged-error.ts";
 import { callObject, FAILURE_DETAILS, ObjectCallError } from "../platform/call-object.ts";
 import type { Grant } from "../protocol/grant.ts";
 import { shardName } from "../protocol/names.ts";
@@ -95,6 +96,6 @@ async function runWithNext(first: Grant, ports: RunPorts, edge: { answeredAt: nu
 }
 
 function logSubmitFailed(shard: string, tasks: number, error: ObjectCallError): void {
-  const line = { event: "submit_failed", shard, tasks, code: error.kind, error: error.message };
+  const line = { event: "submit_failed", shard, tasks, code: error.kind, error: loggedError(error.cause) };
   console.error(JSON.stringify(line));
 }

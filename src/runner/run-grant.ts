@@ -1,4 +1,5 @@
 import type { CallResult } from "../core/call/call.ts";
+import { loggedError } from "../core/text/logged-error.ts";
 import type { Grant, SettleAnswer, SettleMessage, ShardPort } from "../protocol/grant.ts";
 import type { Keyring } from "../sealing/keyring.ts";
 import type { CallPorts } from "./make-call.ts";
@@ -102,6 +103,6 @@ async function callAndSettle(
 function logSettleFailed(message: SettleMessage, tries: number, error: unknown): void {
   const { kind, id, round, lease } = message;
   console.error(
-    JSON.stringify({ event: "settle_failed", kind, id, round, lease, tries, error: String(error) }),
+    JSON.stringify({ event: "settle_failed", kind, id, round, lease, tries, error: loggedError(error) }),
   );
 }

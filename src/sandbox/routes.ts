@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { clock } from "../platform/clock.ts";
 import type { Env } from "../platform/env.ts";
+import { shapeOf } from "../schema/shape.ts";
 import type { InboxPort, Received } from "./inbox-port.ts";
 import { problem } from "./problem.ts";
 import { answerByScript } from "./target.ts";
@@ -26,7 +27,7 @@ sandboxRoutes.all("/target", answerByScript);
 sandboxRoutes.get("/ready", (context) => {
   const at = context.req.query("at") ?? "";
   if (!/^\d{1,15}$/.test(at)) {
-    const message = `expected epoch milliseconds, got ${JSON.stringify(at.slice(0, 64))}`;
+    const message = `expected epoch milliseconds, got ${shapeOf(at)}`;
     return problem(400, "invalid_request", "The query is not what it must be.", [{ path: "at", message }]);
   }
   return new Response(null, { status: clock.now() < Number(at) ? 503 : 204 });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { duration, show } from "../schema/duration.ts";
+import { duration } from "../schema/duration.ts";
 
 /** What the target does for one attempt: a status to answer, or a way to fail. */
 export type Step = number | "timeout" | "reset";
@@ -17,7 +17,7 @@ const Script = z.string().transform((text, context): Step[] => {
   const parts = text.split(",").map((part) => part.trim());
   const steps = parts.map(parseStep);
   const wrong = steps.indexOf(null);
-  const fault = wrong === -1 ? null : `${EXPECTED}, got ${show(parts[wrong])}`;
+  const fault = wrong === -1 ? null : `${EXPECTED}, got another at step ${wrong + 1}`;
   const tooMany =
     steps.length > MAX_STEPS ? `expected at most ${MAX_STEPS} steps, got ${steps.length}` : null;
   const message = fault ?? tooMany;

@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import { clock } from "../platform/clock.ts";
+import { issuesOf, OPTIONS } from "../schema/issues.ts";
 import { problem } from "./problem.ts";
 import { attemptOf, hangMs, type Step, stepFor, TargetQuery } from "./script.ts";
 
@@ -8,13 +9,14 @@ const BODILESS = [204, 205, 304];
 
 /** Answers as the script in the query says for the attempt that asks; 400 where the query is wrong. */
 export async function answerByScript(context: Context): Promise<Response> {
-  const query = TargetQuery.safeParse(context.req.query());
+  const query = TargetQuery.safeParse(Object.fromEntries(new URL(context.req.url).searchParams), OPTIONS);
   if (!query.success) {
-    const errors = query.error.issues.map((issue) => ({
-      path: issue.path.join("."),
-      message: issue.message,
-    }));
-    return problem(400, "invalid_request", "The target's query is not what it must be.", errors);
+    return problem(
+      400,
+      "invalid_request",
+      "The target's query is not what it must be.",
+      issuesOf(query.error),
+    );
   }
   const attempt = attemptOf(context.req.header("redrive-attempt"));
   const step = stepFor(query.data.script, attempt);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from "./limits.ts";
+import { numberOrShape } from "./shape.ts";
 
 const UNITS = [
   ["d", DAY_MS],
@@ -8,6 +9,10 @@ const UNITS = [
   ["s", SECOND_MS],
   ["ms", 1],
 ] as const;
+
+/** A number with a unit as people write it, though not as `parseDuration` reads it: `10 seconds`, `5 min`, `-1s`, `90`. */
+const NEARLY =
+  /^[-+]?\d{1,6}(?:\.\d{1,3})? ?(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)?$/i;
 
 const SHAPE = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d{1,3})?)s)?(?:(\d+)ms)?$/;
 
@@ -42,18 +47,18 @@ export function formatDuration(durationMs: number): string {
 export function duration(minMs: number, maxMs: number) {
   const expected = `expected a duration such as "250ms", "90s" or "1d10h", or a whole number of milliseconds`;
   return z
-    .union([z.string(), z.number()], { error: (issue) => `${expected}, got ${show(issue.input)}` })
+    .union([z.string(), z.number()], { error: (issue) => `${expected}, got ${shownDuration(issue.input)}` })
     .transform((value, context) => {
       const ms = parseDuration(value);
       if (ms === null) {
-        context.addIssue({ code: "custom", message: `${expected}, got ${show(value)}` });
+        context.addIssue({ code: "custom", message: `${expected}, got ${shownDuration(value)}` });
         return z.NEVER;
       }
       if (ms < minMs || ms > maxMs) {
         const range = `${formatDuration(minMs)} and ${formatDuration(maxMs)}`;
         context.addIssue({
           code: "custom",
-          message: `expected a duration between ${range}, got ${show(value)}`,
+          message: `expected a duration between ${range}, got ${shownDuration(value)}`,
         });
         return z.NEVER;
       }
@@ -65,7 +70,13 @@ export function duration(minMs: number, maxMs: number) {
     });
 }
 
-/** A value as an error message shows it: JSON, cut to 80 characters. */
+/** What came in place of a duration: shown where it is a number or looks like a duration, else by its shape. */
+function shownDuration(value: unknown): string {
+  if (typeof value !== "string") return numberOrShape(value);
+  return parseDuration(value) !== null || NEARLY.test(value) ? JSON.stringify(value) : numberOrShape(value);
+}
+
+/** A value of ours as a message or a page shows it: JSON, cut to 80 characters. Not for what a caller gave. */
 export function show(value: unknown): string {
   const text = value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value));
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;

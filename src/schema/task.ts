@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { duration, show } from "./duration.ts";
+import { duration } from "./duration.ts";
 import {
   DEFAULT_PAGE,
   MAX_BATCH,
@@ -15,6 +15,7 @@ import {
   MAX_URL_LENGTH,
 } from "./limits.ts";
 import { CallbackRetryPolicy, RetryPolicy } from "./policy.ts";
+import { shapeOf } from "./shape.ts";
 
 export const TASK_STATES = [
   "pending",
@@ -97,9 +98,17 @@ export const Label = z.string().min(1).max(MAX_LABEL_LENGTH);
 export const Instant = z.iso
   .datetime({
     offset: true,
-    error: (issue) => `expected an ISO 8601 instant such as "2026-11-23T10:00:00Z", got ${show(issue.input)}`,
+    error: (issue) =>
+      `expected an ISO 8601 instant such as "2026-11-23T10:00:00Z", got ${shownInstant(issue.input)}`,
   })
   .transform((text) => Date.parse(text));
+
+/** What came in place of an instant: shown where it looks like one. */
+function shownInstant(value: unknown): string {
+  const isNear =
+    typeof value === "string" && /^\d{4}-\d\d-\d\d(?:[T ][\d:.]{0,20}(?:Z|[+-][\d:]{2,5})?)?$/i.test(value);
+  return isNear ? JSON.stringify(value) : shapeOf(value);
+}
 
 /** Final states that a callback can tell of. */
 export const CallbackEvent = z.enum(["succeeded", "failed", "cancelled"]);

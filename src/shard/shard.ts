@@ -1,3 +1,4 @@
+import { loggedError } from "../core/text/logged-error.ts";
 import type { BreakerAudit } from "../core/breaker/breaker.ts";
 import type { TargetPlace } from "../core/breaker/target-page.ts";
 import { isTaskRow } from "../core/task/row-id.ts";
@@ -218,7 +219,7 @@ export class Shard implements ShardApi {
     } catch (error) {
       if (isPlatformError(error)) throw error;
       // The platform would try six times and then never again.
-      this.#ports.log({ event: "alarm.failed", shard: this.ctx.name, error: String(error) });
+      this.#ports.log({ event: "alarm.failed", shard: this.ctx.name, error: loggedError(error) });
       this.#alarm.armFor(this.ctx.now() + ALARM_RETRY_MS);
     }
   }

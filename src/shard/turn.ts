@@ -1,3 +1,4 @@
+import { loggedError } from "../core/text/logged-error.ts";
 import { isPlatformError } from "../platform/platform-error.ts";
 import type { SiblingPort } from "../protocol/shard-api.ts";
 import { SECOND_MS } from "../schema/limits.ts";
@@ -131,7 +132,8 @@ export class ShardTurn {
       return value;
     } catch (error) {
       if (isPlatformError(error)) throw error;
-      if (!buryPoisoned(this.#ctx, error)) this.#ctx.log("row.failed", { task: id, error: String(error) });
+      if (!buryPoisoned(this.#ctx, error))
+        this.#ctx.log("row.failed", { task: id, error: loggedError(error) });
       return "failed";
     }
   };

@@ -86,7 +86,11 @@ describe("duration", () => {
   test.each([
     [
       "soon",
-      'expected a duration such as "250ms", "90s" or "1d10h", or a whole number of milliseconds, got "soon"',
+      'expected a duration such as "250ms", "90s" or "1d10h", or a whole number of milliseconds, got a string of 4 characters',
+    ],
+    [
+      "10 seconds",
+      'expected a duration such as "250ms", "90s" or "1d10h", or a whole number of milliseconds, got "10 seconds"',
     ],
     [
       true,

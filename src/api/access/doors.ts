@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from "hono";
 import { isOwnOrigin, isServedHost } from "../../core/address/served-host.ts";
 import { ownHostsOf } from "../../platform/env.ts";
+import { shapeOf } from "../../schema/shape.ts";
 import { AppError } from "../http/app-error.ts";
 import type { AppContext, AppEnv } from "./app-env.ts";
 import { authenticate, needs, needsAllQueues } from "./auth.ts";
@@ -60,6 +61,12 @@ function misdirected(host: string, own: readonly string[]): AppError {
   return new AppError("misdirected_request", `expected the host ${known}, got ${show(host)}; ${advice}`);
 }
 
+/** Hosts and origins of hosts are shown; what else stands in these headers is not. */
 function show(text: string): string {
-  return JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text);
+  const { host } = URL.parse(text.includes("//") ? text : `http://${text}`) ?? {};
+  const isHost =
+    host !== undefined &&
+    host.length <= MAX_SHOWN &&
+    [host, `http://${host}`, `https://${host}`].includes(text);
+  return isHost ? JSON.stringify(text) : shapeOf(text);
 }

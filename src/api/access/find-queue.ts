@@ -1,4 +1,5 @@
 import type { QueueConfig } from "../../protocol/queue-config.ts";
+import { noQueueText } from "../../schema/shape.ts";
 import { QUEUE_NAME } from "../../schema/task.ts";
 import { AppError } from "../http/app-error.ts";
 import type { AppContext } from "./app-env.ts";
@@ -14,6 +15,6 @@ export async function findQueue(c: AppContext, name: string): Promise<QueueConfi
 
 /** The problem of a queue that is not there, or looks so. `path` names the place of the request that asks for it. */
 export function noQueue(name: string, path?: string): AppError {
-  const message = `there is no queue ${JSON.stringify(name.slice(0, 64))}`;
+  const message = noQueueText(name);
   return new AppError("queue_not_found", message, path === undefined ? {} : { errors: [{ path, message }] });
 }

@@ -2,8 +2,8 @@ import { checkTargetUrl } from "../../core/address/target-url.ts";
 import { breakerPolicy } from "../../core/breaker/policy.ts";
 import { breakerName } from "../../protocol/names.ts";
 import type { QueueConfig } from "../../protocol/queue-config.ts";
-import { show } from "../../schema/duration.ts";
 import { MAX_BREAKER_KEY_LENGTH } from "../../schema/limits.ts";
+import { shapeOf } from "../../schema/shape.ts";
 import { TaskRequest } from "../../schema/task.ts";
 import { rulesOf } from "../access/address-rules.ts";
 import type { AppContext } from "../access/app-env.ts";
@@ -33,9 +33,14 @@ export async function findBreaker(
   const [, ownQueue, breakerKey] = /^key:([^/]*)\/(.*)$/s.exec(key) ?? [];
   if (ownQueue === undefined || breakerKey === undefined) return breakerOfOrigin(c, key, queue);
   if (!TaskRequest.shape.breaker_key.safeParse(breakerKey).success || breakerKey === "") {
-    throw wrong("key", `1 to ${MAX_BREAKER_KEY_LENGTH} of A-Z, a-z, 0-9, '.', '_', ':' and '-'`, breakerKey);
+    throw wrong(
+      "key",
+      `1 to ${MAX_BREAKER_KEY_LENGTH} of A-Z, a-z, 0-9, '.', '_', ':' and '-'`,
+      shapeOf(breakerKey),
+    );
   }
-  if (queue !== undefined && queue !== ownQueue) throw wrong("queue", show(ownQueue), queue);
+  if (queue !== undefined && queue !== ownQueue)
+    throw wrong("queue", "the queue that the key names", "another");
   const config = await findQueue(c, ownQueue);
   return {
     key,
@@ -45,8 +50,8 @@ export async function findBreaker(
 }
 
 /** The problem of a breaker that has never been told anything, or looks so. */
-export function noBreaker(key: string): AppError {
-  return new AppError("breaker_not_found", `there is no breaker ${show(key)}`);
+export function noBreaker(): AppError {
+  return new AppError("breaker_not_found", "there is no breaker of this key");
 }
 
 async function breakerOfOrigin(c: AppContext, key: string, queue: string | undefined): Promise<BreakerPlace> {
@@ -54,7 +59,7 @@ async function breakerOfOrigin(c: AppContext, key: string, queue: string | undef
   const checked = checkTargetUrl(key, { ...rulesOf(c.env), self: null });
   if (!checked.ok) throw invalidRequest([{ path: "key", message: checked.message }]);
   if (!isTargetKey(key, checked))
-    throw wrong("key", `an origin, ${show(checked.origin)}, or with a path`, key);
+    throw wrong("key", `an origin, ${JSON.stringify(checked.origin)}, or with a path`, shapeOf(key));
   if (queue === undefined) return { key, name: key, queue: null };
   const config = await findQueue(c, queue);
   if (breakerPolicy(config.settings.breaker).share === "queue") {
@@ -71,5 +76,5 @@ function isTargetKey(key: string, { url, origin }: { url: string; origin: string
 }
 
 function wrong(path: string, expected: string, came: string): AppError {
-  return invalidRequest([{ path, message: `expected ${expected}, got ${show(came)}` }]);
+  return invalidRequest([{ path, message: `expected ${expected}, got ${came}` }]);
 }

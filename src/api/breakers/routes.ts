@@ -3,6 +3,7 @@ import { BreakerOperation, BreakersQuery } from "../../schema/breaker.ts";
 import { MAX_SETTINGS_BYTES } from "../../schema/limits.ts";
 import { type AppContext, callBreaker, callShard } from "../access/app-env.ts";
 import { cachedQueues } from "../access/catalog-cache.ts";
+import { parseQuery } from "../access/parse-query.ts";
 import { pathParam, type Route } from "../access/route.ts";
 import { mapSome, shardsOf } from "../access/shard-groups.ts";
 import { AppError } from "../http/app-error.ts";
@@ -40,7 +41,7 @@ export const BREAKER_ROUTES: readonly Route[] = [
     responses: [{ status: 200, description: "The breakers", schema: BREAKER_LIST }],
     problems: ["invalid_request", "invalid_cursor", "rate_limited"],
     handle: async (c) => {
-      return c.json(await listBreakers(c, parse(BreakersQuery, c.req.query())));
+      return c.json(await listBreakers(c, parseQuery(c, BreakersQuery)));
     },
   },
   {
@@ -60,10 +61,10 @@ export const BREAKER_ROUTES: readonly Route[] = [
       const place = await placeOf(c, pathParam(c, "key"));
       // Shards are asked first, since the call alone makes an object on plain workerd: names can be made up without end.
       const isTold = place.queue === null && c.get("caller").queues === null;
-      if (!isTold && !(await usesBreaker(c, place))) throw noBreaker(place.key);
+      if (!isTold && !(await usesBreaker(c, place))) throw noBreaker();
       const seen = place.queue === null ? await seenQueues(c) : undefined;
       const view = await callBreaker(c.env, place.name, (breaker) => breaker.view(seen));
-      if (view === null) throw noBreaker(place.key);
+      if (view === null) throw noBreaker();
       return c.json(await shownBreaker(c, place.queue, view, await holdsOf(c, place, view.knownHolds ?? [])));
     },
   },
@@ -111,7 +112,7 @@ export const BREAKER_ROUTES: readonly Route[] = [
         return (await breaker.view()) === null ? null : reset(breaker);
       });
       const ended = await releaseInShards(c, place);
-      if (known === null && ended.length === 0) throw noBreaker(place.key);
+      if (known === null && ended.length === 0) throw noBreaker();
       const view = known ?? (await callBreaker(c.env, place.name, reset));
       const released = shownHolds([...ended, ...(await releasedHolds(c, place, view.releasedHolds ?? []))]);
       return c.json({ ...(await shownBreaker(c, place.queue, view, [])), released_holds: released });
@@ -122,7 +123,7 @@ export const BREAKER_ROUTES: readonly Route[] = [
 /** What an operator wants of a breaker. Throws AppError where the caller may not. */
 async function operationOf(c: AppContext, key: string) {
   const place = await placeOf(c, key);
-  if (place.queue === null) needAdminOfAll(c, place.key);
+  if (place.queue === null) needAdminOfAll(c);
   const { reason } = parse(BreakerOperation, await readBody(c.req.raw, MAX_SETTINGS_BYTES));
   return { place, reason, by: c.get("caller").id };
 }
@@ -139,13 +140,13 @@ async function tellAll(c: AppContext, { key, queue }: BreakerPlace): Promise<voi
 }
 
 function placeOf(c: AppContext, key: string): Promise<BreakerPlace> {
-  return findBreaker(c, key, parse(BreakerQuery, c.req.query()).queue);
+  return findBreaker(c, key, parseQuery(c, BreakerQuery).queue);
 }
 
 /** Holding a target back, or calling it, is for everybody who calls it. */
-function needAdminOfAll(c: AppContext, key: string): void {
+function needAdminOfAll(c: AppContext): void {
   const { scopes, queues } = c.get("caller");
   if (scopes.has("admin") && queues === null) return;
   const lacks = scopes.has("admin") ? 'the scope "admin" for all queues' : 'the scope "admin"';
-  throw new AppError("forbidden", `the API key lacks ${lacks}: all queues go by the breaker of ${key}`);
+  throw new AppError("forbidden", `the API key lacks ${lacks}: all queues go by this breaker`);
 }

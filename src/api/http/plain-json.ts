@@ -1,4 +1,4 @@
-import { pathText } from "../../core/text/path-text.ts";
+import { pathText } from "../../schema/issues.ts";
 
 /** Deeper values could exhaust the stack of whatever handles them later. */
 export const MAX_JSON_DEPTH = 100;

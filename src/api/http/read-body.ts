@@ -1,5 +1,5 @@
 import { sourceOf, type TaskSource } from "../../core/json/task-source.ts";
-import { pathText } from "../../core/text/path-text.ts";
+import { pathText } from "../../schema/issues.ts";
 import { MAX_YAML_BYTES } from "../../schema/limits.ts";
 import { AppError, invalidRequest } from "./app-error.ts";
 import { findJsonFault } from "./json-fault.ts";
@@ -7,6 +7,18 @@ import { plainJsonFault, type TaskLevel } from "./plain-json.ts";
 import { parseYaml } from "./yaml-text.ts";
 
 const YAML_TYPES = ["application/yaml", "application/x-yaml", "text/yaml"];
+/** What a refusal repeats of headers: they may hold anything. */
+const KNOWN_TYPES = new Set([
+  ...["application/json", ...YAML_TYPES, "text/json", "text/plain", "text/html", "text/csv", "text/xml"],
+  ...[
+    "application/xml",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "application/octet-stream",
+  ],
+  ...["application/x-ndjson", "application/jsonl", "application/problem+json"],
+]);
+const CODINGS = new Set(["gzip", "x-gzip", "br", "deflate", "zstd", "compress"]);
 
 /** What a request's body is of. */
 export type BodyKind = "task" | "batch" | "settings";
@@ -62,9 +74,13 @@ function mediaType(headers: Headers, yaml: boolean): string {
   const known = name === "application/json" || (yaml && YAML_TYPES.includes(name));
   if (known && isUtf8 && encoding === "identity") return name;
   const expected = `expected content-type application/json${yaml ? " or application/yaml" : ""}`;
-  const came = name === "" ? "none" : `${type}${charset === undefined ? "" : `; ${charset}`}`;
-  const encoded = encoding === "identity" ? "" : `, content-encoding ${encoding}`;
-  throw new AppError("unsupported_media_type", `${expected} in UTF-8, got ${came}${encoded}`);
+  const came = name === "" ? "none" : KNOWN_TYPES.has(name) ? name : "another";
+  const other = charset === undefined || isUtf8 ? "" : " in another charset";
+  const encoded =
+    encoding === "identity"
+      ? ""
+      : ` with content-encoding ${CODINGS.has(encoding) ? encoding : "of another kind"}`;
+  throw new AppError("unsupported_media_type", `${expected} in UTF-8, got ${came}${other}${encoded}`);
 }
 
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {

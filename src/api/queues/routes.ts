@@ -11,6 +11,7 @@ import { type AppContext, callCatalog, callShard, catalogStub, readShard } from 
 import { mayUse } from "../access/auth.ts";
 import { forgetQueue, rememberQueue } from "../access/catalog-cache.ts";
 import { findQueue, noQueue } from "../access/find-queue.ts";
+import { parseQuery } from "../access/parse-query.ts";
 import { pathParam, type Route } from "../access/route.ts";
 import { AppError, invalidRequest, refused } from "../http/app-error.ts";
 import { parse } from "../http/parse.ts";
@@ -107,7 +108,7 @@ export const QUEUE_ROUTES: readonly Route[] = [
     handle: async (c) => {
       const name = pathParam(c, "name");
       if (!mayUse(c, name)) throw noQueue(name);
-      const { force } = parse(DeleteQuery, c.req.query());
+      const { force } = parseQuery(c, DeleteQuery);
       const queue = await callCatalog(c.env, (catalog) => catalog.queueByName(name));
       if (queue === null) throw noQueue(name);
       // Goes on when the client leaves: a deletion that breaks off leaves shards closed until it is asked for again.

@@ -13,7 +13,8 @@ export async function shardOfTask(c: AppContext, id: string): Promise<string> {
   const parts = parseTaskId(id);
   const queue = parts === null ? null : await cachedQueueByRef(c.env, parts.queueRef);
   if (parts === null || queue === null || parts.shard >= queue.shards || !mayUse(c, queue)) {
-    throw new AppError("task_not_found", `there is no task ${id.slice(0, 64)}`);
+    const shown = parts === null ? "of this id" : id;
+    throw new AppError("task_not_found", `there is no task ${shown}`);
   }
   return shardName(queue.ref, parts.shard);
 }

@@ -1,6 +1,7 @@
 import type { OperateAction } from "../../protocol/shard-api.ts";
 import { TaskQuery } from "../../schema/task.ts";
 import { type AppContext, callShard, readShard } from "../access/app-env.ts";
+import { parseQuery } from "../access/parse-query.ts";
 import { pathParam, type Route } from "../access/route.ts";
 import { parse } from "../http/parse.ts";
 import { answerTask } from "./answer-task.ts";
@@ -30,7 +31,7 @@ export const TASK_ROUTES: readonly Route[] = [
     responses: [{ status: 200, description: "One page", schema: TASK_LIST }],
     problems: ["invalid_request", "invalid_cursor", "queue_not_found", "rate_limited"],
     handle: async (c) => {
-      return listAnswer(await listTasks(c, parse(TaskQuery, c.req.query())));
+      return listAnswer(await listTasks(c, parseQuery(c, TaskQuery)));
     },
   },
   {
@@ -73,7 +74,7 @@ export const TASK_ROUTES: readonly Route[] = [
     responses: [TASK_OPERATED],
     problems: ["task_not_found", "invalid_state", "invalid_request"],
     handle: (c) => {
-      const { force } = parse(RetryQuery, c.req.query());
+      const { force } = parseQuery(c, RetryQuery);
       return operate(c, pathParam(c, "id"), "retry", force === "true");
     },
   },

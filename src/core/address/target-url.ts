@@ -1,4 +1,5 @@
 import { MAX_URL_LENGTH } from "../../schema/limits.ts";
+import { shapeOf, shownName } from "../../schema/shape.ts";
 import { isBadPort } from "./bad-ports.ts";
 import { classifyHostName, isHostName } from "./host-name.ts";
 import { classifyAddress, type HostClass } from "./ip-address.ts";
@@ -45,21 +46,22 @@ export function parseAddressRules(setting: string | undefined): AddressRules {
 /**
  * Checks where a task, callback, probe or redirect hop may go. Never throws. Only what the text itself says is
  * checked: a public name that resolves to a private address is stopped by the network layer. Call `url`, not `text`:
- * it is what was checked. `origin` has no trailing dot after the host, so that one target has one key. The message
- * shows neither userinfo nor query.
+ * it is what was checked. `origin` has no trailing dot after the host, so that one target has one key. Of what is no URL
+ * the message shows nothing, of a URL its host and port at most.
  */
 export function checkTargetUrl(text: string, rules: AddressRules): TargetUrlCheck {
   const message = textFault(text);
   if (message !== null) return { ok: false, message };
   const url = URL.parse(text);
-  if (url === null) return refuse("a valid host and port", quote(authorityOf(text)));
+  if (url === null) return refuse("a valid host and port", authorityShape(authorityOf(text)));
   url.hash = "";
   if (url.href.length > MAX_URL_LENGTH) return refuse(LENGTH, `${url.href.length} once encoded`);
   if (isBadPort(url.port)) return refuse("a port that HTTP may use", url.port);
   const host = withoutTrailingDot(url.hostname);
   const hostMessage = hostFault(host, rules);
   if (hostMessage !== null) return { ok: false, message: hostMessage };
-  if (isSelf(url, host, rules.self)) return refuse("a target other than this server itself", quote(url.href));
+  if (isSelf(url, host, rules.self))
+    return refuse("a target other than this server itself", JSON.stringify(url.host));
   const port = url.port === "" ? "" : `:${url.port}`;
   return { ok: true, url: url.href, origin: `${url.protocol}//${host}${port}` };
 }
@@ -91,20 +93,23 @@ function textFault(text: string): string | null {
     const code = blank[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
     return expected("a URL without whitespace or control characters", `U+${code} at position ${blank.index}`);
   }
-  if (!ABSOLUTE_HTTP.test(text)) return expected("an absolute http or https URL", quote(text));
-  if (authorityOf(text).includes("@")) return expected("a URL without userinfo", quote(text));
+  if (!ABSOLUTE_HTTP.test(text)) return expected("an absolute http or https URL", textShape(text));
+  if (authorityOf(text).includes("@")) return expected("a URL without userinfo", "one with it");
   return null;
 }
 
 /** What is wrong with a normalised host, null where the rules allow it. */
 function hostFault(host: string, rules: AddressRules): string | null {
   const address = classifyAddress(host);
-  if (address === null && !isHostName(host)) return expected("a valid host name", quote(host));
+  if (address === null && !isHostName(host)) return expected("a valid host name", shapeOf(host));
   if (rules.ownHosts.some((own) => withoutTrailingDot(own.toLowerCase()) === host)) {
-    return expected("a host other than this deployment's own", quote(host));
+    return expected("a host other than this deployment's own", JSON.stringify(host));
   }
   const { kind, what } = address ?? classifyHostName(host);
-  return isAllowed(kind, rules) ? null : expected("a public host", `${quote(host)}, ${what}`);
+  if (isAllowed(kind, rules)) return null;
+  // A text that came in the place of a host looks like a name without a dot.
+  const isShown = address !== null || (host.includes(".") && shownName(host) !== null) || kind === "loopback";
+  return expected("a public host", isShown ? `${JSON.stringify(host)}, ${what}` : what);
 }
 
 function isSelf(url: URL, host: string, self: ListenPlace | null | undefined): boolean {
@@ -143,13 +148,21 @@ function withoutTrailingDot(host: string): string {
   return host.endsWith(".") ? host.slice(0, -1) : host;
 }
 
-/** For a message: short, and without what may be secret. */
-function quote(text: string): string {
-  const open = text.replace(/[?#].*$/s, "").replace(/(?<=^|[/\\])[^/\\]*@/g, "...@");
-  return JSON.stringify(open.length > MAX_SHOWN ? `${open.slice(0, MAX_SHOWN)}...` : open);
+/** What stands in place of a URL, without what it holds. */
+function textShape(text: string): string {
+  const [, scheme] = /^(ftps?|file|wss?|data|javascript|mailto):/i.exec(text) ?? [];
+  if (scheme !== undefined) return `the scheme ${scheme.toLowerCase()}`;
+  return text.startsWith("/") ? "a path" : shapeOf(text);
+}
+
+/** What is wrong with an authority that the URL parser refuses. */
+function authorityShape(authority: string): string {
+  const port = /:([^:\]]*)$/.exec(authority)?.[1] ?? "";
+  if (!/^\d*$/.test(port)) return "a port that is no number";
+  return Number(port) > MAX_PORT ? "a port that is too large" : "a host that is none";
 }
 
 const ABSOLUTE_HTTP = /^https?:\/\/[^/\\]/i;
 const DEFAULT_PORTS: Readonly<Record<string, string>> = { "http:": "80", "https:": "443" };
 const LENGTH = `a URL of at most ${MAX_URL_LENGTH} characters`;
-const MAX_SHOWN = 100;
+const MAX_PORT = 65_535;

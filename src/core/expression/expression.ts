@@ -1,6 +1,7 @@
 import { Environment, type ParseError } from "@marcbachmann/cel-js";
 import { ERROR_TYPES } from "../../schema/task.ts";
 import { cleanText } from "../text/clean-text.ts";
+import { hideOddWords } from "../text/odd-words.ts";
 import { asBool, Refused, type Run, readyToRun } from "./tree.ts";
 import { EXHAUSTED, Fault, type Meter, type Value } from "./value.ts";
 
@@ -104,11 +105,13 @@ function compile(text: string): Compiled {
 }
 
 function refusal(error: Refused | ParseError): Compiled {
-  if (error instanceof Refused) return { ok: false, message: error.message, position: error.position + 1 };
+  if (error instanceof Refused) {
+    return { ok: false, message: hideOddWords(error.message), position: error.position + 1 };
+  }
   const { code, message, range } = error;
   const line = message.charAt(0).toLowerCase() + message.slice(1).replace(/\n.*/s, "");
-  // A message may name what it found, which is up to the whole expression.
-  const summary = cleanText(line, MAX_REFUSAL_LENGTH);
+  // A message may name what it found, which is up to the whole expression, and no expression where a secret stands in its place.
+  const summary = hideOddWords(cleanText(line, MAX_REFUSAL_LENGTH));
   const hint =
     code === "unknown_variable" ? `; known are ${[...VARIABLES].join(", ")} and the error types` : "";
   return { ok: false, message: summary + hint, position: (range?.start ?? 0) + 1 };

@@ -1,5 +1,6 @@
 import { isTaskRow } from "../../core/task/row-id.ts";
 import { isFinal, type Task } from "../../core/task/task.ts";
+import { loggedError } from "../../core/text/logged-error.ts";
 import type { ShardContext } from "../state/context.ts";
 import { PoisonedRowError } from "../storage/task-rows.ts";
 
@@ -18,7 +19,7 @@ export function buryPoisoned(ctx: ShardContext, error: unknown): boolean {
   ctx.flights.remove(id);
   ctx.counts.forget();
   if (ctx.own.config !== null) ctx.retention.noteEnd("failed", now);
-  ctx.log("row.poisoned", { task: id, error: String(error.cause) });
+  ctx.log("row.poisoned", { task: id, error: loggedError(error.cause) });
   return true;
 }
 

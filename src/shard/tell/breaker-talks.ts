@@ -1,3 +1,4 @@
+import { loggedError } from "../../core/text/logged-error.ts";
 import { reportOf } from "../../core/breaker/local-breaker.ts";
 import { type LastTalk, mayTalk, NO_TALK, nextTalkAt } from "../../core/breaker/next-talk.ts";
 import { MinHeap, pushLive } from "../../core/min-heap.ts";
@@ -127,7 +128,7 @@ export class BreakerSyncs {
         if (message.gone === true) this.#tellGone(tx, key, breaker.tellGone ?? true);
       });
     } catch (error) {
-      this.#ctx.log("breaker.unreachable", { target: key, error: String(error) });
+      this.#ctx.log("breaker.unreachable", { target: key, error: loggedError(error) });
       await this.#goOnAlone(target).catch(() => this.#underWay.delete(key));
     }
   }

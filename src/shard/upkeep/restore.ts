@@ -1,3 +1,4 @@
+import { loggedError } from "../../core/text/logged-error.ts";
 import { targetOfLane } from "../../core/task/lane.ts";
 import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
 import type { ShardContext } from "../state/context.ts";
@@ -31,7 +32,7 @@ function storedConfig(ctx: ShardContext, stored: string | null): QueueConfig | n
     const config = JSON.parse(stored) as QueueConfig;
     return { ...config, settings: completeSettings(config.settings) };
   } catch (error) {
-    ctx.log("settings.poisoned", { error: String(error) });
+    ctx.log("settings.poisoned", { error: loggedError(error) });
     return null;
   }
 }

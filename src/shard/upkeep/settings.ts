@@ -1,3 +1,4 @@
+import { loggedError } from "../../core/text/logged-error.ts";
 import { mostHoldMs } from "../../core/policy/hold.ts";
 import type { CatalogPort } from "../../protocol/catalog-api.ts";
 import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
@@ -68,7 +69,7 @@ export class ShardSettings {
   }
 
   #noteStale(error: unknown): void {
-    this.#ports.log({ event: "settings.stale", shard: this.#ctx.name, error: String(error) });
+    this.#ports.log({ event: "settings.stale", shard: this.#ctx.name, error: loggedError(error) });
   }
 
   #store(tx: Tx, config: QueueConfig): void {

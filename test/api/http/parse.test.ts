@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { AppError } from "../../../src/api/http/app-error.ts";
 import { parse } from "../../../src/api/http/parse.ts";
-import { pathText } from "../../../src/core/text/path-text.ts";
 import { SubmittedTask } from "../../../src/intake/task-from-request.ts";
+import { pathText } from "../../../src/schema/issues.ts";
 import { TaskQuery } from "../../../src/schema/task.ts";
 import { cpuMs } from "../../support/server/cpu-time.ts";
 
@@ -20,18 +20,22 @@ function errorsOf(value: unknown, schema: Parameters<typeof parse>[0] = Submitte
 describe("parse", () => {
   test.each([
     [{}, "url", "expected a string, got nothing"],
-    [{ url: 5 }, "url", "expected a string, got 5"],
-    [[], "", "expected an object, got []"],
+    [{ url: 5 }, "url", "expected a string, got a number"],
+    [[], "", "expected an object, got an empty array"],
     [null, "", "expected an object, got null"],
-    [{ url: URL, method: "get" }, "method", /^expected one of "GET", "HEAD", .*, got "get"$/],
+    [
+      { url: URL, method: "get" },
+      "method",
+      /^expected one of "GET", "HEAD", .*, got a string of 3 characters, did you mean "GET"\?$/,
+    ],
     [{ url: URL, priority: 1.5 }, "priority", "expected a whole number, got 1.5"],
     [{ url: URL, priority: 10 }, "priority", "expected at most 9, got 10"],
     [{ url: URL, retry: { max_attempts: 0 } }, "retry.max_attempts", "expected at least 1, got 0"],
     [{ url: URL, retry: { max_attempts: 101 } }, "retry.max_attempts", "expected at most 100, got 101"],
     [{ url: URL, labels: ["a", ""] }, "labels[1]", "expected at least 1 characters, got 0"],
     [{ url: URL, labels: Array(17).fill("a") }, "labels", "expected at most 16 items, got 17"],
-    [{ url: URL, body_base64: "%" }, "body_base64", 'expected base64, got "%"'],
-    [{ url: URL, queue: "No Such" }, "queue", /^expected 1 to 64 of .*, got "No Such"$/],
+    [{ url: URL, body_base64: "%" }, "body_base64", "expected base64, got a string of 1 character"],
+    [{ url: URL, queue: "No Such" }, "queue", /^expected 1 to 64 of .*, got a string of 7 characters$/],
     [
       { url: URL, retry: { rules: [{ when: "", do: "fail" }] } },
       "retry.rules[0].when",
@@ -42,13 +46,42 @@ describe("parse", () => {
       "retry.rules[0].until",
       /^expected "signal"/,
     ],
-    [{ url: URL, headers: { "x y": 1 } }, 'headers["x y"]', "expected a string"],
-    [{ url: URL, delay: "soon" }, "delay", /^expected a duration .*, got "soon"$/],
+    [{ url: URL, headers: { "x y": 1 } }, 'headers["(3 characters)"]', "expected a string"],
+    [{ url: URL, delay: "soon" }, "delay", /^expected a duration .*, got a string of 4 characters$/],
     [{ url: URL, delay: "31d" }, "delay", 'expected a duration between 0ms and 30d, got "31d"'],
   ])("of %j names %s", (value, path, message) => {
     const [error, ...others] = errorsOf(value);
     expect(others).toEqual([]);
     expect(error?.path).toBe(path);
+    if (typeof message === "string") expect(error?.message).toBe(message);
+    else expect(error?.message).toMatch(message);
+  });
+
+  const hold = (until: unknown) => ({ url: URL, retry: { rules: [{ when: "true", do: "hold", until }] } });
+  const probe = { url: URL };
+
+  test.each<[unknown, string, string | RegExp]>([
+    [
+      { probe: { ...probe, period: "200ms" } },
+      "probe.period",
+      /^expected a duration between 1s and 1h, got "200ms"$/,
+    ],
+    [
+      { probe: { ...probe, timeout: "2m" } },
+      "probe.timeout",
+      /^expected a duration between 1ms and 1m, got "2m"$/,
+    ],
+    [{ probe: { period: "5s" } }, "probe.url", "expected a string, got nothing"],
+    [{ probe: { ...probe, perid: "5s" } }, "probe.perid", 'unknown field "perid", did you mean "period"?'],
+    [{ probe: [] }, "probe", "expected an object, got an empty array"],
+    [{ probe, signal: true }, "signal", 'unknown field "signal"'],
+    [{}, "probe", "expected an object, got nothing"],
+    ["signl", "", 'expected "signal" or { "probe": { "url": ... } }, got a string of 5 characters'],
+    [7, "", 'expected "signal" or { "probe": { "url": ... } }, got a number'],
+  ])("names in until: %j the wrong field of what was meant", (until, path, message) => {
+    const [error, ...others] = errorsOf(hold(until));
+    expect(others).toEqual([]);
+    expect(error?.path).toBe(path === "" ? "retry.rules[0].until" : `retry.rules[0].until.${path}`);
     if (typeof message === "string") expect(error?.message).toBe(message);
     else expect(error?.message).toMatch(message);
   });
@@ -61,8 +94,7 @@ describe("parse", () => {
   });
 
   test("does not repeat a long name", () => {
-    expect(pathText(["headers", "x".repeat(10_000), "a"])).toBe(`headers["${"x".repeat(100)}..."].a`);
-    expect(pathText(["x".repeat(100)])).toBe("x".repeat(100));
+    expect(pathText(["headers", "x".repeat(10_000), "a"])).toBe('headers["(10000 characters)"].a');
   });
 
   test.each([
@@ -118,7 +150,10 @@ describe("pathText", () => {
   test.each([
     [[], ""],
     [["retry", "rules", 0, "when"], "retry.rules[0].when"],
-    [["headers", 'a"b'], 'headers["a\\"b"]'],
+    [["headers", 'a"b'], 'headers["(3 characters)"]'],
+    [["headers", "x-amz-sha256"], "headers.x-amz-sha256"],
+    [["headers", "X.Api"], 'headers["X.Api"]'],
+    [["headers", "sk_live_4eC39HqLyjWDarjtT1zdp7dc"], 'headers["(32 characters)"]'],
     [[0, "url"], "[0].url"],
   ])("writes %j as %s", (path, text) => {
     expect(pathText(path)).toBe(text);

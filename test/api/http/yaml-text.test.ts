@@ -91,7 +91,7 @@ describe("parseYaml", () => {
 
   test("names the place of a repeated key, however deep", () => {
     expect(problemOf("a: 1\nb:\n  - { c: 1, d: 2,\n      c: 3 }").message).toBe(
-      "expected YAML, got Map keys must be unique at line 4 column 7",
+      "expected YAML, got a key that is given twice at line 4 column 7",
     );
   });
 

@@ -153,7 +153,7 @@ export class Catalog extends DurableObject<Env> implements CatalogApi {
   }
 
   async revokeKey(id: string): Promise<DoneAnswer> {
-    return this.#keys.delete(id) ? { ok: true } : refuse("key_not_found", `there is no key "${id}"`);
+    return this.#keys.delete(id) ? { ok: true } : refuse("key_not_found", "there is no key of this id");
   }
 
   async keyById(id: string): Promise<KeyRecord | null> {

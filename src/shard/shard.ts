@@ -1,8 +1,8 @@
-import { loggedError } from "../core/text/logged-error.ts";
 import type { BreakerAudit } from "../core/breaker/breaker.ts";
 import type { TargetPlace } from "../core/breaker/target-page.ts";
 import { isTaskRow } from "../core/task/row-id.ts";
 import type { Task } from "../core/task/task.ts";
+import { loggedError } from "../core/text/logged-error.ts";
 import { taskView } from "../core/view/view.ts";
 import { isPlatformError } from "../platform/platform-error.ts";
 import type { BreakerNews, TargetSummary } from "../protocol/breaker-api.ts";

@@ -230,6 +230,23 @@ describe("POST /v1/tasks/batch refuses", () => {
   });
 });
 
+describe("a query parameter that comes twice", () => {
+  test.each([
+    ["GET", "/v1/tasks?limit=1&limit=2", ["limit"]],
+    ["GET", "/v1/tasks?state=pending&label=a&label=a", ["label"]],
+    ["GET", "/v1/breakers?limit=1&%6Cimit=1", ["limit"]],
+    ["POST", "/v1/tasks/none/retry?force=false&force=true", ["force"]],
+    ["DELETE", "/v1/queues/none?force=true&force", ["force"]],
+    ["GET", "/sandbox/target?script=200&script=503", ["script"]],
+    ["GET", "/v1/queues?a=1&a=2&b=1&b=2", ["a", "b"]],
+  ])("is refused by %s %s", async (method, path, names) => {
+    const { status, problem } = await callProblem(method, path);
+    expect(status).toBe(400);
+    const message = "expected the query parameter once, got it again";
+    expect(problem.errors).toEqual(names.map((name) => ({ path: name, message })));
+  });
+});
+
 describe("routes", () => {
   const documented = ROUTES.map(({ method, path }) => `${method} ${path}`);
 

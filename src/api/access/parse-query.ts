@@ -2,9 +2,9 @@ import type { MiddlewareHandler } from "hono";
 import type { z } from "zod";
 import { repeatedParameters } from "../../core/text/repeated-parameters.ts";
 import { pathText } from "../../schema/issues.ts";
-import type { AppContext, AppEnv } from "./app-env.ts";
 import { invalidRequest } from "../http/app-error.ts";
 import { parse } from "../http/parse.ts";
+import type { AppContext, AppEnv } from "./app-env.ts";
 
 /**
  * Lets a request on whose query names each parameter once; no route has one that may be repeated. Throws AppError

@@ -3,7 +3,6 @@ import { TaskQuery } from "../../schema/task.ts";
 import { type AppContext, callShard, readShard } from "../access/app-env.ts";
 import { parseQuery } from "../access/parse-query.ts";
 import { pathParam, type Route } from "../access/route.ts";
-import { parse } from "../http/parse.ts";
 import { answerTask } from "./answer-task.ts";
 import { shardOfTask } from "./find-task.ts";
 import { listTasks } from "./list.ts";

@@ -1,9 +1,9 @@
-import { loggedError } from "../../core/text/logged-error.ts";
 import { reportOf } from "../../core/breaker/local-breaker.ts";
 import { type LastTalk, mayTalk, NO_TALK, nextTalkAt } from "../../core/breaker/next-talk.ts";
 import { MinHeap, pushLive } from "../../core/min-heap.ts";
 import { mostHoldMs } from "../../core/policy/hold.ts";
 import { lanesOf } from "../../core/task/lane.ts";
+import { loggedError } from "../../core/text/logged-error.ts";
 import type { BreakerPort, BreakerSync } from "../../protocol/breaker-api.ts";
 import { LEASE_MARGIN_MS } from "../../protocol/grant.ts";
 import { MINUTE_MS, SECOND_MS } from "../../schema/limits.ts";

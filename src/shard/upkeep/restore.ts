@@ -1,5 +1,5 @@
-import { loggedError } from "../../core/text/logged-error.ts";
 import { targetOfLane } from "../../core/task/lane.ts";
+import { loggedError } from "../../core/text/logged-error.ts";
 import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
 import type { ShardContext } from "../state/context.ts";
 import { noteLanes } from "../state/note-lanes.ts";

@@ -1,5 +1,5 @@
-import { loggedError } from "../../core/text/logged-error.ts";
 import { mostHoldMs } from "../../core/policy/hold.ts";
+import { loggedError } from "../../core/text/logged-error.ts";
 import type { CatalogPort } from "../../protocol/catalog-api.ts";
 import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
 import { MINUTE_MS } from "../../schema/limits.ts";

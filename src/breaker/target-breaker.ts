@@ -13,6 +13,7 @@ import {
   settleProbe,
 } from "../core/breaker/breaker.ts";
 import { dropOld, mergeReport } from "../core/breaker/counts.ts";
+import { allSeen, isOnePath, mergeTold, type PathsTold } from "../core/breaker/path-watch.ts";
 import { type BreakerPolicy, breakerPolicy, DEFAULT_BREAKER_POLICY } from "../core/breaker/policy.ts";
 import { loggedError } from "../core/text/logged-error.ts";
 import type { SqlPort } from "../platform/sql-port.ts";
@@ -76,6 +77,8 @@ export class TargetBreaker {
   readonly #partOf: PartOf;
   readonly #rows: BreakerRows;
   #memory: Memory | null = null;
+  /** What shards tell of the paths of their target that fail: worth no row. */
+  readonly #paths = new Map<string, PathsTold>();
   /** When the alarm is armed for, as far as is known; null: not known, or not armed. */
   #armedAt: number | null = null;
 
@@ -100,13 +103,28 @@ export class TargetBreaker {
       if (message.gone === true) tellGone = { tellGone: this.#mayTellGone(queueRef, now) };
       if (probed !== null)
         follow(turn, settleProbe(turn.breaker, probed.lease, probed.ok, policy, now, random));
+      this.#hearPaths(message, now - shards.windowMs);
       if (report === null) return;
       turn.counts = dropOld(mergeReport(turn.counts, report), now - shards.windowMs);
+      if (isOnePath(this.#told)) return;
       follow(turn, onCounts(turn.breaker, turn.counts, policy, now, random));
       if (othersAreDown) follow(turn, onOthersDown(turn.breaker, turn.counts, policy, now));
     });
     if (isNewQueue) this.#announceLate(turn, message);
-    return { ...newsFor(turn, queueRef), ...tellGone };
+    return { ...newsFor(turn, queueRef), ...tellGone, ...(message.paths && { seen: allSeen(this.#told) }) };
+  }
+
+  get #told(): PathsTold[] {
+    return [...this.#paths.values()];
+  }
+
+  /** Takes in what a shard tells of paths; one that says nothing of them any more has begun anew. */
+  #hearPaths({ shard, paths }: BreakerSync, since: number): void {
+    const told = paths && mergeTold(this.#paths.get(shard), paths, since);
+    if (told === undefined) this.#paths.delete(shard);
+    else this.#paths.set(shard, told);
+    for (const [other, { failed }] of this.#paths)
+      if (failed !== null && failed.to < since) this.#paths.delete(other);
   }
 
   /** What it knows, as it is now. */

@@ -1,5 +1,6 @@
 import type { Breaker, BreakerAudit } from "../core/breaker/breaker.ts";
 import type { CountsReport } from "../core/breaker/counts.ts";
+import type { PathsTold, SeenPath } from "../core/breaker/path-watch.ts";
 import type { TargetPlace } from "../core/breaker/target-page.ts";
 import type { BreakerPart, BreakerSettings, BreakerState, BreakerView } from "../schema/breaker.ts";
 
@@ -31,6 +32,8 @@ export interface BreakerSync {
   maxHoldMs?: number;
   /** The target has answered 410, and the shard would tell its queue's operators; left out: it would not. */
   gone?: true;
+  /** What is seen of its paths, where one of them may have to be split off; left out: nothing. */
+  paths?: PathsTold;
 }
 
 /** What a Breaker object tells a shard: the state that holds now, and what is for its queue alone. */
@@ -38,6 +41,8 @@ export type BreakerNews = Breaker &
   HoldNews & {
     /** To a shard that asked with `gone`: whether it is to tell. Left out (an older release): it is. */
     tellGone?: boolean;
+    /** To a shard that told of paths: those that calls of any shard of its part succeeded on. */
+    seen?: readonly SeenPath[];
   };
 
 /** What a Breaker object tells a shard of holds. */
@@ -64,7 +69,7 @@ export const TRUSTED_PART = 0;
 export type ToldPart = Omit<BreakerPart, "queue"> & { part: number };
 
 /** What a Breaker object shows of itself: its view, but that holds and parts are by queue references. */
-export type ToldBreaker = Omit<BreakerView, "holds" | "parts"> & {
+export type ToldBreaker = Omit<BreakerView, "holds" | "parts" | "split"> & {
   /** Left out by an older release. */
   parts?: ToldPart[];
   /** Left out by an older release. */
@@ -95,6 +100,8 @@ export interface TargetSummary {
   parked: number;
   /** Until when it is held since it asked for it; left out: it is not. */
   heldUntil?: number;
+  /** Since when, and why, it is a path that is split off its origin; left out: it is none. */
+  split?: { since: number; reason: string };
 }
 
 /** What a Breaker object and the API ask of a shard beside its tasks. */

@@ -82,6 +82,14 @@ export const BreakerSettings = z.strictObject({
     description:
       "Paths that are targets of their own, apart from their origin: with `/hooks/*` one for each customer",
   }),
+  split: z
+    .boolean()
+    .optional()
+    .meta({
+      description:
+        "Whether a path that fails while others of its origin succeed is a target of its own until it is well again; " +
+        "left out: yes",
+    }),
 });
 export type BreakerSettings = z.infer<typeof BreakerSettings>;
 /** What a caller may write: everything can be left out. */
@@ -120,6 +128,13 @@ export const BreakerPart = z.object({
 });
 export type BreakerPart = z.infer<typeof BreakerPart>;
 
+/** A path that a queue's shards call as a target of its own, since it alone failed. */
+export const SplitView = z.object({
+  since: z.iso.datetime().meta({ description: "When the first shard split it off" }),
+  reason: z.string(),
+});
+export type SplitView = z.infer<typeof SplitView>;
+
 /** A breaker as the API shows it. What no shard has reported is null. */
 export const BreakerView = z.object({
   key: z.string(),
@@ -138,6 +153,10 @@ export const BreakerView = z.object({
   holds: z
     .array(HoldView)
     .meta({ description: "Queues that the target asked to wait, of those that the key may see" }),
+  split: SplitView.nullable().meta({
+    description:
+      "Of a path that is a target of its own, since calls to it failed while others to its origin succeeded; null: it is none",
+  }),
   parts: z
     .array(BreakerPart)
     .meta({ description: "What each queue's own calls say: what stops one queue need not stop another" }),

@@ -17,6 +17,7 @@ import type { ShardPorts } from "./state/ports.ts";
 import type { GroupCommit } from "./storage/group-commit.ts";
 import { type BreakerSyncPorts, BreakerSyncs } from "./tell/breaker-talks.ts";
 import { StalledWatch } from "./tell/stalled.ts";
+import { PathMerges } from "./upkeep/path-merges.ts";
 import { EXPIRE_EVERY_MS, ParkedSweep } from "./upkeep/sweep.ts";
 
 /** A grant that no runner took is offered again after this long, so that a refusal makes no busy loop. */
@@ -36,6 +37,7 @@ export class ShardTurn {
   readonly #syncs: BreakerSyncs;
   readonly #stalled: StalledWatch;
   readonly #sweep = new ParkedSweep();
+  readonly #merges = new PathMerges();
   #takers: Taker[] = [];
   /** When parked tasks are looked through next. */
   #sweepAt = 0;
@@ -86,6 +88,7 @@ export class ShardTurn {
     const now = ctx.now();
     const lapsesAt = ctx.flights.nextLapseAt();
     if (lapsesAt !== null && lapsesAt <= now) lapseLeases(ctx, this.#eachRow);
+    this.#merges.run(ctx, this.#eachRow);
     const batches = this.#assignDue(takers);
     if (this.#sweepAt <= now && hasDue(ctx, now)) this.#sweepDue(now);
     return batches;

@@ -45,6 +45,48 @@ function leaseOf(breaker: Breaker): ProbeLease {
 const shardsOf = (pushes: readonly Push[]) => pushes.map(({ shard }) => shard).sort();
 const announcersOf = (pushes: readonly Push[]) => shardsOf(pushes.filter(({ announce }) => announce));
 
+describe("what shards tell of paths", () => {
+  const told = (path: string | null, at = world.now) => ({
+    seen: [{ path: "/good", at: [at + 1, at + 2] }],
+    failed: { path, from: at, to: at },
+  });
+  const report = (shard: string) => buildReport(`${shard}/1`, world.now, { failed: 10 });
+
+  test("keeps it closed while all failures are on one path and others succeed, and is told to the others", () => {
+    const paths = told("/bad");
+    const news = world.breaker.sync(buildSync("q1-0", { report: report("q1-0"), paths }));
+    expect(news).toMatchObject({ state: "closed", seen: paths.seen });
+    expect(world.breaker.sync(buildSync("q1-1"))).not.toHaveProperty("seen");
+    const other = { seen: [{ path: "/else", at: [world.now + 9] }], failed: null };
+    expect(world.breaker.sync(buildSync("q1-1", { paths: other })).seen).toEqual([
+      ...paths.seen,
+      ...other.seen,
+    ]);
+  });
+
+  test("opens it where they fail on several paths, or one shard may split nothing off", () => {
+    for (const path of ["/other", null]) {
+      world = new BreakerWorld(MIGRATION);
+      world.breaker.sync(buildSync("q1-0", { report: report("q1-0"), paths: told("/bad") }));
+      const news = world.breaker.sync(buildSync("q1-1", { report: report("q1-1"), paths: told(path) }));
+      expect(news.state).toBe("open");
+    }
+  });
+
+  test("is forgotten after the window, and where a shard says nothing of paths any more", () => {
+    const paths = told("/bad");
+    world.breaker.sync(buildSync("q1-0", { report: report("q1-0"), paths }));
+    world.now += 61_000;
+    // What succeeded then is no success since what fails now.
+    const late = { seen: [], failed: { path: "/bad", from: world.now, to: world.now } };
+    const news = world.breaker.sync(buildSync("q1-1", { report: report("q1-1"), paths: late }));
+    expect(news.state).toBe("open");
+    world = new BreakerWorld(MIGRATION);
+    world.breaker.sync(buildSync("q1-0", { report: report("q1-0"), paths: told("/bad") }));
+    expect(world.breaker.sync(buildSync("q1-0", { report: report("q1-0") })).state).toBe("open");
+  });
+});
+
 describe("what shards tell", () => {
   test("is summed over shards and queues, and opens the breaker for all of them", async () => {
     for (const shard of ["q1-0", "q1-1", "q2-0"]) {

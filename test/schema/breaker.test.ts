@@ -68,6 +68,7 @@ describe("BreakerList", () => {
       parked: 2_000,
       next_probe_at: "2026-11-23T10:00:08.000Z",
       holds: [],
+      split: null,
       parts: [
         {
           queue: null,

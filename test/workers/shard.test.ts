@@ -229,6 +229,7 @@ describe("a shard in workerd", () => {
       { name: "0003_polls", applied_at: START },
       { name: "0004_held_from", applied_at: START },
       { name: "0005_heavy", applied_at: START },
+      { name: "0006_splits", applied_at: START },
     ]);
     expect(await shard.view(id)).toMatchObject({ state: "running" });
   });

@@ -8,7 +8,13 @@ import { withinScanBudget } from "../access/scan-limits.ts";
 import { mapSome, shardsOf } from "../access/shard-groups.ts";
 import { makeCursor, readCursor } from "../http/cursor.ts";
 import type { BreakerPlace } from "./find-breaker.ts";
-import { type KnownPage, mergeTargets, type QueueTarget } from "./merge-targets.ts";
+import {
+  firstSplit,
+  type KnownBreaker,
+  type KnownPage,
+  mergeTargets,
+  type QueueTarget,
+} from "./merge-targets.ts";
 import { shownHolds } from "./queue-hold.ts";
 import { seenQueues, shownBreaker } from "./shown-breaker.ts";
 
@@ -31,14 +37,14 @@ export async function listBreakers(
   const { breakers: known, next } = await knownPage(c, place, state ?? null, limit);
   const seen = await seenQueues(c);
   const shown = await Promise.all(
-    known.map(async ({ name, queue, holds }) => {
+    known.map(async ({ name, queue, holds, split }) => {
       const view = await callBreaker(c.env, name, (breaker) =>
         breaker.view(queue === null ? seen : undefined),
       );
       // Healthy targets that are new to their shards: no Breaker object has been told of them yet.
       return view === null
         ? []
-        : [await shownBreaker(c, queue === null ? null : { name: queue }, view, shownHolds(holds))];
+        : [await shownBreaker(c, queue === null ? null : { name: queue }, view, shownHolds(holds), split)];
     }),
   );
   return {
@@ -77,10 +83,14 @@ function textOf({ down, after }: TargetPlace): string {
   return `${down ? "down" : "rest"}~${after}`;
 }
 
-/** Whether a queue that the caller may see has called the breaker's target lately, or waits for it. */
-export async function usesBreaker(c: AppContext, { name, queue }: BreakerPlace): Promise<boolean> {
+/** Whether a queue that the caller may see has called the breaker's target lately, or waits for it; null: none has. */
+export async function useOf(
+  c: AppContext,
+  { name, queue }: BreakerPlace,
+): Promise<Pick<KnownBreaker, "split"> | null> {
   const queues = queue === null ? await queuesSeen(c) : [queue];
-  return (await targetsOf(c, queues, MANY_TARGETS)).flat().some(({ breaker }) => breaker === name);
+  const targets = (await targetsOf(c, queues, MANY_TARGETS)).flat().filter(({ breaker }) => breaker === name);
+  return targets.length === 0 ? null : { split: firstSplit(targets) };
 }
 
 async function queuesSeen(c: AppContext): Promise<QueueConfig[]> {

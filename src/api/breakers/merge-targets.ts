@@ -14,6 +14,8 @@ export interface KnownBreaker {
   queue: string | null;
   /** The holds that shards have of its target. */
   holds: QueueHold[];
+  /** Where shards have split it off its origin: the first one, in epoch ms; null: none has. */
+  split: { since: number; reason: string } | null;
 }
 
 /** A page of breakers; `next`: where the next page begins, null: there is none. */
@@ -50,9 +52,17 @@ export function mergeTargets(
     .filter(({ name }) => bound === null || name <= bound)
     .filter((merged) => place.down || !isMergedDown(merged))
     .filter(({ states }) => state !== "closed" || states.has(state));
-  const breakers = found.slice(0, limit).map(({ name, queue, holds }) => ({ name, queue, holds }));
+  const breakers = found
+    .slice(0, limit)
+    .map(({ name, queue, holds, split }) => ({ name, queue, holds, split }));
   const after = found.length > limit ? (breakers.at(-1)?.name ?? null) : bound;
   return { breakers, next: after === null ? partAfter(place, state) : { ...place, after } };
+}
+
+/** What the shard that split the path off first says of that; null: none has. */
+export function firstSplit(targets: readonly { split?: KnownBreaker["split"] }[]): KnownBreaker["split"] {
+  const splits = targets.flatMap(({ split }) => split ?? []);
+  return splits.sort((a, b) => a.since - b.since)[0] ?? null;
 }
 
 /** What is not down is closed. */
@@ -62,8 +72,15 @@ function partAfter({ down }: TargetPlace, state: BreakerState | null): TargetPla
 
 function merge(byName: Map<string, Merged>, target: QueueTarget): void {
   const { breaker: name } = target;
-  const merged = byName.get(name) ?? { name, queue: queueOf(target), holds: [], states: new Set() };
+  const merged = byName.get(name) ?? {
+    name,
+    queue: queueOf(target),
+    holds: [],
+    split: null,
+    states: new Set(),
+  };
   if (target.heldUntil !== undefined) merged.holds.push({ queue: target.queue, until: target.heldUntil });
+  merged.split = firstSplit([merged, target]);
   merged.states.add(target.state);
   byName.set(name, merged);
 }

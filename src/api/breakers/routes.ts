@@ -1,3 +1,4 @@
+import { originOfScoped } from "../../core/address/scope.ts";
 import type { BreakerPort } from "../../protocol/breaker-api.ts";
 import { BreakerOperation, BreakersQuery } from "../../schema/breaker.ts";
 import { MAX_SETTINGS_BYTES } from "../../schema/limits.ts";
@@ -12,7 +13,8 @@ import { readBody } from "../http/read-body.ts";
 import { BODY_PROBLEMS, JSON_TYPE } from "../http/route-doc.ts";
 import { BreakerQuery } from "./breaker-query.ts";
 import { type BreakerPlace, findBreaker, noBreaker } from "./find-breaker.ts";
-import { listBreakers, usesBreaker } from "./list-breakers.ts";
+import { listBreakers, useOf } from "./list-breakers.ts";
+import type { KnownBreaker } from "./merge-targets.ts";
 import { shownHolds } from "./queue-hold.ts";
 import { BREAKER, BREAKER_LIST, BREAKER_OPERATION } from "./schemas.ts";
 import { seenQueues, shownBreaker } from "./shown-breaker.ts";
@@ -50,7 +52,7 @@ export const BREAKER_ROUTES: readonly Route[] = [
     tag: "Breakers",
     summary: "Read a breaker",
     description:
-      "By its target key, percent-encoded: an origin, one with a path that a queue's `scopes` name, or " +
+      "By its target key, percent-encoded: an origin, one with a path that a queue's `scopes` name or that failed alone, or " +
       "`key:<queue>/<breaker_key>`. A key that is limited to some " +
       "queues sees the breakers that these use, and their holds only.",
     scope: "read",
@@ -61,11 +63,13 @@ export const BREAKER_ROUTES: readonly Route[] = [
       const place = await placeOf(c, pathParam(c, "key"));
       // Shards are asked first, since the call alone makes an object on plain workerd: names can be made up without end.
       const isTold = place.queue === null && c.get("caller").queues === null;
-      if (!isTold && !(await usesBreaker(c, place))) throw noBreaker();
+      const use = isTold && originOfScoped(place.key) === null ? null : await useOf(c, place);
+      if (!isTold && use === null) throw noBreaker();
       const seen = place.queue === null ? await seenQueues(c) : undefined;
       const view = await callBreaker(c.env, place.name, (breaker) => breaker.view(seen));
       if (view === null) throw noBreaker();
-      return c.json(await shownBreaker(c, place.queue, view, await holdsOf(c, place, view.knownHolds ?? [])));
+      const holds = await holdsOf(c, place, view.knownHolds ?? []);
+      return c.json(await shownBreaker(c, place.queue, view, holds, use?.split ?? null));
     },
   },
   {
@@ -87,7 +91,8 @@ export const BREAKER_ROUTES: readonly Route[] = [
       // Also where nobody has called the target yet: the first call may be the one that must not be made.
       const view = await callBreaker(c.env, place.name, (breaker) => breaker.isolate(reason, by));
       await tellAll(c, place);
-      return c.json(await shownBreaker(c, place.queue, view, await holdsOf(c, place, view.knownHolds ?? [])));
+      const holds = await holdsOf(c, place, view.knownHolds ?? []);
+      return c.json(await shownBreaker(c, place.queue, view, holds, await splitOf(c, place)));
     },
   },
   {
@@ -115,7 +120,8 @@ export const BREAKER_ROUTES: readonly Route[] = [
       if (known === null && ended.length === 0) throw noBreaker();
       const view = known ?? (await callBreaker(c.env, place.name, reset));
       const released = shownHolds([...ended, ...(await releasedHolds(c, place, view.releasedHolds ?? []))]);
-      return c.json({ ...(await shownBreaker(c, place.queue, view, [])), released_holds: released });
+      const shown = await shownBreaker(c, place.queue, view, [], await splitOf(c, place));
+      return c.json({ ...shown, released_holds: released });
     },
   },
 ];
@@ -136,6 +142,15 @@ async function tellAll(c: AppContext, { key, queue }: BreakerPlace): Promise<voi
   const queues = queue === null ? await cachedQueues(c.env) : [queue];
   await mapSome(shardsOf(queues), ({ name }) =>
     callShard(c.env, name, (shard) => shard.askBreaker(key)).catch(() => undefined),
+  );
+}
+
+/** What shards say of a path that is split off. An operation that is done says so, though one gives no answer. */
+async function splitOf(c: AppContext, place: BreakerPlace): Promise<KnownBreaker["split"]> {
+  if (originOfScoped(place.key) === null) return null;
+  return useOf(c, place).then(
+    (use) => use?.split ?? null,
+    () => null,
   );
 }
 

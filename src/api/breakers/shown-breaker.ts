@@ -3,6 +3,7 @@ import type { HoldView, ShownBreaker } from "../../schema/breaker.ts";
 import type { AppContext } from "../access/app-env.ts";
 import { mayUse } from "../access/auth.ts";
 import { cachedQueues } from "../access/catalog-cache.ts";
+import type { KnownBreaker } from "./merge-targets.ts";
 
 /** The queues of which the caller sees what their calls say of a target, by their refs; undefined: all. */
 export async function seenQueues(c: AppContext): Promise<number[] | undefined> {
@@ -18,6 +19,7 @@ export async function shownBreaker(
   queue: { name: string } | null,
   { knownHolds: _, releasedHolds: __, parts = [], ...view }: ToldBreaker,
   holds: HoldView[],
+  split: KnownBreaker["split"],
 ): Promise<ShownBreaker> {
   const names = new Map<number, string | null>(
     parts.length === 0 ? [] : (await cachedQueues(c.env)).map(({ ref, name }) => [ref, name]),
@@ -27,5 +29,6 @@ export async function shownBreaker(
     const name = names.get(part);
     return name === undefined ? [] : [{ queue: name, ...rest }];
   });
-  return { ...view, holds, parts: shown, queue: queue?.name ?? null };
+  const shownSplit = split && { ...split, since: new Date(split.since).toISOString() };
+  return { ...view, holds, split: shownSplit, parts: shown, queue: queue?.name ?? null };
 }

@@ -12,9 +12,9 @@ export function changesSharedBreakers(
   return before?.share !== "trusted" || !sameThresholds(settings, before);
 }
 
-/** `enabled` and `scopes` say whether a queue goes by a breaker, and by which: that is its own affair. */
+/** `enabled`, `scopes` and `split` say whether a queue goes by a breaker, and by which: that is its own affair. */
 function sameThresholds(a: BreakerSettings, b: BreakerSettings): boolean {
-  const text = ({ enabled: _, share: __, scopes: ___, ...thresholds }: BreakerSettings) =>
+  const text = ({ enabled: _, share: __, scopes: ___, split: ____, ...thresholds }: BreakerSettings) =>
     JSON.stringify(Object.entries(thresholds).toSorted(([x], [y]) => (x < y ? -1 : 1)));
   return text(a) === text(b);
 }

@@ -115,8 +115,24 @@ export function beginProbe(local: LocalBreaker): LocalBreaker {
   return probe === null ? local : { ...local, usedLease: probe.lease };
 }
 
+/** A call that has ended: what it says of its target, if anything. */
+export interface EndedAt {
+  effect: CallEffect | null;
+  startedAt: number;
+  /** When it ended. */
+  at: number;
+}
+
+/** As `countCall`, of calls that ended before too, oldest first: what the target's breaker was not told of at once. */
+export function countCalls(local: LocalBreaker, calls: readonly EndedAt[], context: LocalContext): LocalStep {
+  return calls.reduce((before, { effect, startedAt, at }) => {
+    const step = countCall(before.local, effect, startedAt, context, at);
+    return { ...step, moved: before.moved || step.moved };
+  }, still(local));
+}
+
 /**
- * Counts a call that ended now, but no 429. One that began before the breaker closed says nothing about the target since.
+ * Counts a call that ended now, or at an instant before, but no 429. One that began before the breaker closed says nothing about the target since.
  * Where the shard's own counts say that the target is down, it opens at once, without asking.
  */
 export function countCall(
@@ -124,11 +140,12 @@ export function countCall(
   effect: CallEffect | null,
   startedAt: number,
   context: LocalContext,
+  at = context.now,
 ): LocalStep {
   const from = countedFrom(local.breaker);
   if (effect === null || effect.asksToWait === true || startedAt < from) return still(local);
   const { now, policy } = context;
-  const own = addCall(local.own, effect, now, from, policy.windowMs);
+  const own = addCall(local.own, effect, at, from, policy.windowMs);
   const { seq } = own.reach;
   const trouble = !effect.ok || effect.slow;
   const counted: LocalBreaker = {

@@ -22,6 +22,8 @@ export interface BreakerPolicy {
   readiness: Readiness | null;
   /** Paths that are targets of their own; see scope.ts. */
   scopes: readonly string[];
+  /** A path that alone fails is a target of its own for a time; see path-watch.ts. */
+  split: boolean;
 }
 
 /** A timeout shorter than this is no evidence for other queues, where the deployment sets nothing else. */
@@ -39,7 +41,7 @@ export function breakerPolicy(settings: BreakerSettings | undefined): BreakerPol
 function policyOf(settings: BreakerSettings): BreakerPolicy {
   const { enabled, share, failure_rate, minimum, window, slow_rate, slow_fraction, ...more } = settings;
   const { consecutive_connect_failures, consecutive_failures, half_open_successes, ...rest } = more;
-  const { open, max_open, readiness = null, scopes = [], ...unplaced } = rest;
+  const { open, max_open, readiness = null, scopes = [], split = true, ...unplaced } = rest;
   unplaced satisfies Record<string, never>;
   return {
     enabled,
@@ -56,6 +58,7 @@ function policyOf(settings: BreakerSettings): BreakerPolicy {
     halfOpenSuccesses: half_open_successes,
     readiness,
     scopes,
+    split,
   };
 }
 

@@ -1,4 +1,4 @@
-import { retryLane } from "./lane.ts";
+import { deliveryLane, retryLane } from "./lane.ts";
 import { isFinal, type Task } from "./task.ts";
 
 /**
@@ -12,4 +12,12 @@ export function rekeyed(task: Task, target: string): Task | null {
   if (task.lane === task.target) return { ...task, target, lane: target };
   if (task.lane === retryLane(task.target)) return { ...task, target, lane: retryLane(target) };
   return { ...task, target };
+}
+
+/** The task with its callback in another target's line. The same task where it waits there already, or for none. */
+export function readdressed(task: Task, target: string): Task {
+  const { callback } = task;
+  const lane = deliveryLane(target);
+  if (callback === null || task.lane !== callback.lane || callback.lane === lane) return task;
+  return { ...task, lane, callback: { ...callback, lane } };
 }

@@ -12,6 +12,9 @@ import { gateOf, NONE_PENDING, type Pending } from "../state/gate.ts";
 /** Rows of one lane that one pass ends because their max_age is over; the rest follow in the next pass. */
 const EXPIRE_SLICE = 500;
 
+/** Rows of one lane that one pass moves beyond what it claims, since their path was split off. */
+const MOVE_SLICE = 500;
+
 /** Lanes that one pass looks into, at most. */
 const LANES_A_PASS = 1_000;
 
@@ -100,12 +103,14 @@ interface Look {
   nextDueAt: number | null;
   /** A row was too heavy to go beside what is in flight: the lane waits. */
   tooHeavy: boolean;
+  /** Rows that wait elsewhere now. */
+  moved: number;
 }
 
 /** Takes up to `count` due rows of a lane, and learns when its next one is due. */
 function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: EachRow): Claimed[] {
   const now = ctx.now();
-  const look: Look = { lane, claimed: [], nextDueAt: null, tooHeavy: false };
+  const look: Look = { lane, claimed: [], nextDueAt: null, tooHeavy: false, moved: 0 };
   // Held tasks are not called: all that are due end at once.
   const aged = lane === HELD_LANE ? 0 : ctx.laneTurns.agedAmong(lane, count);
   claimByPriority(ctx, look, count - aged, eachRow);
@@ -125,15 +130,17 @@ function claimByPriority(ctx: ShardContext, look: Look, count: number, eachRow: 
   for (;;) {
     const most = look.tooHeavy ? 0 : Math.min(left, ROWS_A_LOOK);
     const rows = most > 0 ? ctx.laneRows.due(lane, below, ctx.now(), most) : [];
+    const movedBefore = look.moved;
     // Before rows are taken, since those leave the lane.
     const next = ctx.laneRows.waitingAfter(lane, below, rows.length);
     claimRows(ctx, look, rows, eachRow);
     if (next !== null) noteDue(look, next.dueAt);
     const priority = next?.priority ?? rows[0]?.priority;
     if (priority === undefined) return;
-    left -= rows.length;
+    // Rows that were moved leave their slots to those behind them, but for so many: the rest follow in the next pass.
+    left -= rows.length - (look.moved <= MOVE_SLICE ? look.moved - movedBefore : 0);
     // There may be more of the same priority.
-    if (rows.length < ROWS_A_LOOK || left === 0) below = Number(priority);
+    if (rows.length < most || left <= 0 || most === 0) below = Number(priority);
   }
 }
 
@@ -154,7 +161,8 @@ function claimRows(ctx: ShardContext, look: Look, rows: readonly SqlRow[], eachR
       return;
     }
     const one = claimRow(ctx, row, eachRow);
-    if (one !== null && one !== "failed") {
+    if (one === "moved") look.moved++;
+    else if (one !== null && one !== "failed") {
       look.claimed.push(one);
       ctx.weights.claimed(one.flight.weight);
     }

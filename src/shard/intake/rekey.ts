@@ -21,7 +21,7 @@ export function rekeyTask(
     const detail = `expected a task that is not final, got one that has ${task.state}`;
     return { ok: false, code: "invalid_state", detail };
   }
-  write(ctx, tx, moved, task);
+  ctx.tasks.move(tx, moved, task);
   return { ok: true, task: moved };
 }
 
@@ -35,17 +35,11 @@ export function rekeyPage(ctx: ShardContext, tx: Tx, message: RekeyMessage): Rek
     const moved = rekeyed(task, targetFor(ctx, task, breakerKey));
     if (moved === null || moved === task) continue;
     changed++;
-    if (!dryRun) write(ctx, tx, moved, task);
+    if (!dryRun) ctx.tasks.move(tx, moved, task);
   }
   return { matched: rows.length, changed, examinedTo };
 }
 
 function targetFor(ctx: ShardContext, { call }: Task, breakerKey: string | null): string {
   return breakerKey === null ? ctx.scoped.targetOfUrl(call.url) : `key:${ctx.queue.name}/${breakerKey}`;
-}
-
-function write(ctx: ShardContext, tx: Tx, moved: Task, before: Task): void {
-  if (moved === before) return;
-  ctx.rows.move(moved);
-  tx.after(() => ctx.tasks.noteChange(moved, before.state));
 }

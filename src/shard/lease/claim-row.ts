@@ -1,3 +1,5 @@
+import { targetOfLane } from "../../core/task/lane.ts";
+import { readdressed, rekeyed } from "../../core/task/rekey.ts";
 import { isFinal, type Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
 import type { SqlRow } from "../../platform/sql-port.ts";
@@ -19,17 +21,39 @@ export interface Claimed {
 /** Runs one row's work in a transaction of its own; `failed` where it threw, which is logged. */
 export type EachRow = <T>(id: string, work: (tx: Tx) => T) => T | "failed";
 
-/** Admits one row as what it waits for; null where it was ended instead. */
-export function claimRow(ctx: ShardContext, row: SqlRow, eachRow: EachRow): Claimed | null | "failed" {
+/**
+ * Admits one row as what it waits for; null where it was ended instead, `moved` where its path has been split off its
+ * target, and it waits there now.
+ */
+export function claimRow(
+  ctx: ShardContext,
+  row: SqlRow,
+  eachRow: EachRow,
+): Claimed | null | "failed" | "moved" {
   return eachRow(String(row.id), (tx) => {
     // Only the call itself needs its body.
     const task =
       isFinal(row.state as Task["state"]) || isOver(ctx, row)
         ? ctx.rows.toTaskWithoutRequest(row)
         : ctx.rows.toTask(row);
+    if (!isOver(ctx, row) && toPart(ctx, tx, task)) return "moved";
     const admitted = isFinal(task.state) ? claimDelivery(ctx, tx, task) : claimAttempt(ctx, tx, task);
     return admitted && { grant: admitted.grant, flight: admitted.flight };
   });
+}
+
+/** Lets a row wait for the path that has been split off its target and that it calls. False: there is none. */
+function toPart(ctx: ShardContext, tx: Tx, task: Task): boolean {
+  const { callback } = task;
+  const delivers = isFinal(task.state);
+  const url = delivers ? (callback?.url ?? "") : task.call.url;
+  const part = ctx.scoped.partOf(delivers ? targetOfLane(callback?.lane ?? "") : task.target, url);
+  if (part === null) return false;
+  const moved = delivers ? readdressed(task, part) : rekeyed(task, part);
+  if (moved === null || moved === task) return false;
+  if (delivers) ctx.tasks.write(tx, moved, task);
+  else ctx.tasks.move(tx, moved, task);
+  return true;
 }
 
 /** True for a waiting task that ends instead of being called. */

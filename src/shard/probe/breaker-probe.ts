@@ -80,7 +80,7 @@ function claimCandidate(ctx: ShardContext, key: string, eachRow: EachRow): Claim
     if (!isOver(ctx, row) && !ctx.weights.mayClaim(lane, weightOf(ctx.rows.bytesOf(row)))) return "later";
     const claimed = claimRow(ctx, row, eachRow);
     if (claimed === "failed") ctx.tasks.putOff(id, lane, FAILED_ROW_MS);
-    else if (claimed !== null) {
+    else if (claimed !== null && claimed !== "moved") {
       ctx.weights.claimed(claimed.flight.weight);
       eachRow(id, (tx) => ctx.targets.probing(tx, key, id));
       return claimed;

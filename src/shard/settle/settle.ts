@@ -71,8 +71,13 @@ function noteEnd(ctx: ShardContext, tx: Tx, task: Task, outcome: Outcome): boole
   const started = delivering ? task.callback?.attempts.at(-1) : task.history.at(-1);
   // The task may have been given another target since it was let go.
   const flight = ctx.flights.get(task.id);
+  const url = (delivering ? task.callback?.url : null) ?? task.call.url;
+  const letGoFor = targetOfLane(delivering ? (task.callback?.lane ?? "") : (flight?.lane ?? task.target));
+  // Its path may have been split off since. A probe is about the target that it was leased for.
+  const part = flight?.probe == null ? ctx.scoped.partOf(letGoFor, url) : null;
   return ctx.targets.ended(tx, {
-    key: targetOfLane(delivering ? (task.callback?.lane ?? "") : (flight?.lane ?? task.target)),
+    key: part ?? letGoFor,
+    url,
     outcome,
     startedAt: started?.startedAt ?? ctx.now(),
     timeoutMs,

@@ -71,6 +71,10 @@ export function shardContext(name: string, world: World): ShardContext {
   const polls = new HoldPolls(new PollRows(sql));
   const flights = new Flights(sql);
   const slots = new Slots({ name, index, queue, inFlight: () => flights.size }, world.places ?? null);
+  const logLines: Record<string, unknown>[] = [];
+  const log = (event: string, fields: Record<string, unknown>) => {
+    logLines.push({ event, queue: own.config?.name, shard: name, ...fields });
+  };
   const targets = new Targets({
     name,
     terms: new TargetTerms(queue, world.evidenceFloorMs),
@@ -81,6 +85,7 @@ export function shardContext(name: string, world: World): ShardContext {
     capacity: () => slots.capacity,
     callsTo: (key) => flights.callsTo(key),
     waitingIn: (some, limit) => laneRows.countWaiting(some, limit),
+    log,
     wake: (key) => {
       for (const lane of lanesOf(key)) lanes.wake(lane);
       polls.lanes.wake(key);
@@ -93,6 +98,10 @@ export function shardContext(name: string, world: World): ShardContext {
   const scoped = new ScopedTargets({
     now,
     scopes: () => (own.config === null ? [] : targets.policy.scopes),
+    splitsOf: (key) => {
+      const splits = targets.splitsOf(key);
+      return splits.length === 0 || own.config === null || !targets.policy.split ? [] : splits;
+    },
     isInUse: (key, since) =>
       targets.isInUse(key, since) || flights.callsTo(key) > 0 || laneRows.countWaiting(lanesOf(key), 1) > 0,
   });
@@ -114,7 +123,6 @@ export function shardContext(name: string, world: World): ShardContext {
     write: (pruneAt) => row.write("prune_at", pruneAt),
   });
   const spares = new Spares({ now, rows, retention });
-  const logLines: Record<string, unknown>[] = [];
   return {
     name,
     index,
@@ -142,8 +150,6 @@ export function shardContext(name: string, world: World): ShardContext {
     logLines,
     now,
     random,
-    log: (event, fields) => {
-      logLines.push({ event, queue: own.config?.name, shard: name, ...fields });
-    },
+    log,
   };
 }

@@ -45,6 +45,13 @@ export class TaskStore {
     tx.after(() => this.noteChange(task, before.state));
   }
 
+  /** Writes a task with another target, if it is another one. */
+  move(tx: Tx, moved: Task, before: Task): void {
+    if (moved === before) return;
+    this.#in.rows.move(moved);
+    tx.after(() => this.noteChange(moved, before.state));
+  }
+
   /** Takes note of a row that was written: its lane, its end, its state. */
   noteChange(task: Task, stateBefore: TaskState | null): void {
     const { flights, lanes, retention, counts } = this.#in;

@@ -1,13 +1,14 @@
 import type { Breaker } from "../../core/breaker/breaker.ts";
 import { type CallEffect, effectOf } from "../../core/breaker/call-effect.ts";
 import {
-  countCall,
+  countCalls,
   type LocalBreaker,
   type LocalContext,
   type LocalStep,
   newLocalBreaker,
   probeEnded,
 } from "../../core/breaker/local-breaker.ts";
+import { mergeSeen, NO_WATCH, type PathWatch } from "../../core/breaker/path-watch.ts";
 import type { Outcome } from "../../core/call/classify.ts";
 import { speaksForTarget } from "../../core/call/retry-after.ts";
 import { askedHold, cutHold, type Hold, NO_HOLD, toldHold } from "../../core/policy/hold.ts";
@@ -34,7 +35,8 @@ import type { BreakerNews, BreakerSync, HoldNews } from "../../protocol/breaker-
 import type { QueueConfig } from "../../protocol/queue-config.ts";
 import type { ErrorType } from "../../schema/task.ts";
 import type { Flight } from "../storage/flights.ts";
-import { type KeptTarget, NOTHING_KEPT } from "../storage/target-rows.ts";
+import { type KeptTarget, NOTHING_KEPT, type SplitPath } from "../storage/target-rows.ts";
+import { type Watched, watched } from "./path-splits.ts";
 
 /**
  * What a shard knows of one target: memory, but for what its row of `targets` says. Its hold is one that the target
@@ -61,6 +63,11 @@ export interface Target extends Hold {
   usedAt: number;
   /** When its queue's operators were told last that it is gone; 0: never. */
   goneToldAt: number;
+  /** When a call to it failed last, in this life of memory; 0: never. */
+  failedAt: number;
+  /** Of an origin: what is seen of its paths, and those that are targets of their own. */
+  watch: PathWatch;
+  splits: readonly SplitPath[];
 }
 
 /** A call that has ended. */
@@ -74,6 +81,7 @@ interface EndedCall {
 /** A call that has ended, for what it says of its target. */
 export interface TargetCall {
   key: string;
+  url: string;
   outcome: Outcome;
   startedAt: number;
   timeoutMs: number;
@@ -110,6 +118,9 @@ export function newTarget(
     calls: 0,
     usedAt: 0,
     goneToldAt: 0,
+    failedAt: 0,
+    watch: NO_WATCH,
+    splits: kept.splits,
   };
 }
 
@@ -136,25 +147,36 @@ export interface EndContext extends LocalContext {
   cap: number;
 }
 
-/** A call has ended: what it says of its target, and what that makes of its breaker. `effect` null: nothing. */
-export function withEnd(
-  before: Target,
-  call: TargetCall,
-  context: EndContext,
-): { target: Target; step: LocalStep; effect: CallEffect | null } {
+/** A call that has ended, taken in. */
+export interface TakenEnd {
+  target: Target;
+  step: LocalStep;
+  /** What it says of its target; null: nothing. */
+  effect: CallEffect | null;
+  /** It failed on a path that may have to be split off: its breaker has not counted it, and others may know more. */
+  isKeptBack: boolean;
+  split: Watched["split"];
+}
+
+/** A call has ended: what it says of its target, and what that makes of its breaker. */
+export function withEnd(before: Target, call: TargetCall, context: EndContext): TakenEnd {
   const { outcome, startedAt, timeoutMs, queueTimeoutMs } = call;
   const { now, policy, cap, floorMs } = context;
   const effect = effectOf(outcome, { timeoutMs, queueTimeoutMs, floorMs }, policy.slowFraction);
   const noted = withResult(before, { outcome, startedAt, effect }, cap, now);
-  const ramped = effect === null ? noted : withRampStep(noted, effect.ok);
-  const target = withAskedHold(ramped, call, context.mostHoldMs, now);
   const probe = call.flight?.probe ?? null;
+  const seen = probe === null ? watched(noted, call, effect, context) : null;
+  const isKeptBack = seen?.counted.length === 0;
+  const counted = seen?.target ?? noted;
+  const ramped = effect === null || isKeptBack ? counted : withRampStep(counted, effect.ok);
+  const target = withAskedHold(ramped, call, context.mostHoldMs, now);
   const step =
     probe === null
-      ? countCall(target.local, effect, startedAt, context)
+      ? countCalls(target.local, seen?.counted ?? [], context)
       : probeEnded(target.local, probe, effect, context);
   const probing = probe === null ? target.probing : null;
-  return { target: { ...target, local: step.local, probing }, step, effect };
+  const ended = { ...target, local: step.local, probing };
+  return { target: ended, step, effect, isKeptBack, split: seen?.split ?? null };
 }
 
 /** How much longer waits for the target are by how many rows `waiting` counts, looked at now and then. */
@@ -191,7 +213,8 @@ function withResult(target: Target, call: EndedCall, cap: number, now: number): 
     { told: toldLoad(outcome.headers), overloaded, ok, latencyMs: outcome.durationMs },
     now,
   );
-  const noted = { ...target, load, budget: noteResult(target.budget, effect.ok, now) };
+  const failedAt = effect.ok ? target.failedAt : now;
+  const noted = { ...target, load, failedAt, budget: noteResult(target.budget, effect.ok, now) };
   if (target.local.breaker.state !== "closed") return noted;
   if (overloaded) return { ...noted, limit: noteOverload(target.limit, startedAt, now) };
   return ok ? { ...noted, limit: noteSuccess(target.limit, cap, slowness(load)) } : noted;
@@ -240,9 +263,16 @@ export function withCutHold(target: Target, mostMs: number, now: number): Target
   return { ...cut, heldTold: Math.min(cut.heldTold, cut.heldUntil) };
 }
 
+/** Other shards have seen calls on these paths succeed: that counts while failures are remembered. */
+export function withSeen(target: Target, { seen }: BreakerNews): Target {
+  const { watch } = target;
+  if (seen === undefined || watch.failures.length === 0) return target;
+  return { ...target, watch: { ...watch, seen: mergeSeen(watch.seen, seen) } };
+}
+
 /** The breaker's state alone, as it is kept. */
 export function breakerOf(news: BreakerNews): Breaker {
-  const { holdUntil: _, holdFrom: __, holdsEndedAt: ___, tellGone: ____, ...breaker } = news;
+  const { holdUntil: _, holdFrom: __, holdsEndedAt: ___, tellGone: ____, seen: _____, ...breaker } = news;
   return breaker;
 }
 

@@ -2,6 +2,8 @@ import type { CallEffect } from "../../core/breaker/call-effect.ts";
 import {
   adopt,
   beginProbe,
+  countCalls,
+  type EndedAt,
   goAlone,
   type LocalBreaker,
   type LocalContext,
@@ -14,7 +16,7 @@ import { retryLane, targetOfLane } from "../../core/task/lane.ts";
 import type { BreakerNews, BreakerSync } from "../../protocol/breaker-api.ts";
 import type { Flight } from "../storage/flights.ts";
 import type { Tx } from "../storage/group-commit.ts";
-import { type KeptTarget, NOTHING_KEPT } from "../storage/target-rows.ts";
+import { type KeptTarget, NOTHING_KEPT, type SplitPath } from "../storage/target-rows.ts";
 import { TalkNews } from "./talk-news.ts";
 import {
   breakerOf,
@@ -28,6 +30,7 @@ import {
   withHoldTold,
   withoutHolds,
   withRamp,
+  withSeen,
   withStretch,
   withToldHold,
 } from "./target.ts";
@@ -60,6 +63,8 @@ export interface TargetsPort {
   callsTo(key: string): number;
   /** How many rows wait in these lanes, counted up to `limit`. */
   waitingIn(lanes: readonly string[], limit: number): number;
+  /** Writes a line to the log, after the commit. */
+  log(event: string, fields: Record<string, unknown>): void;
   /** What waits for a target has its turns again. */
   wake(key: string): void;
   /** Whatever is parked has its turns again. */
@@ -74,6 +79,8 @@ export class Targets {
   readonly news: TalkNews;
   /** Targets whose half-open breaker lets this shard make a call that it has not made yet. */
   readonly #leased: Set<string>;
+  /** Origins that paths are split off from. */
+  readonly #split: Set<string>;
   readonly #source: string;
   #mostKnown = MAX_KNOWN;
 
@@ -85,6 +92,7 @@ export class Targets {
     // What holds a target may have been released meanwhile.
     this.news = new TalkNews(this.#kept.keys());
     this.#leased = new Set(down);
+    this.#split = new Set([...this.#kept].filter(([, { splits }]) => splits.length > 0).map(([key]) => key));
   }
 
   get terms(): TargetTerms {
@@ -121,11 +129,14 @@ export class Targets {
     return kept?.probing === id ? (kept.breaker?.usedLease ?? null) : null;
   }
 
-  /** The targets that are down (not closed, or held) and, but for `down`, those called lately. */
+  /** The targets that are down (not closed, or held) and, but for `down`, those called lately and the paths split off. */
   recent(down: boolean): Target[] {
     const since = down ? Number.POSITIVE_INFINITY : this.#port.now() - RECENT_MS;
     for (const key of this.#kept.keys()) this.get(key);
-    return [...this.#byKey.values()].filter((target) => this.#isDown(target) || target.usedAt >= since);
+    const parts = new Set(this.withSplits().flatMap(({ splits }) => splits.map(({ key }) => key)));
+    for (const key of parts) this.get(key);
+    const isListed = (target: Target) => target.usedAt >= since || (!down && parts.has(target.key));
+    return [...this.#byKey.values()].filter((target) => this.#isDown(target) || isListed(target));
   }
 
   /** Those first that are down, then those called last. */
@@ -219,14 +230,49 @@ export class Targets {
       mostHoldMs: terms.mostHoldMs,
       cap: this.#port.capacity(),
     });
-    const { target, step, effect } = ended;
+    const { target, step, effect, isKeptBack, split } = ended;
     const probe = call.flight?.probe ?? null;
     this.#store(tx, target, step);
+    if (split !== null) this.#begin(tx, split.path, split.calls);
     tx.after(() => {
       if (probe !== null) this.news.noteProbed(key, { lease: probe, ok: effect?.ok ?? null });
       if (effect !== null && (!effect.ok || effect.slow)) this.news.noteChanged(key);
+      // What is kept back is in no report; what other shards have seen may settle it.
+      if (isKeptBack) this.news.noteUnsure(key);
     });
     return step.moved || target.heldUntil !== before.heldUntil;
+  }
+
+  /** A path has been split off its origin, with what its breaker counts from the start. */
+  #begin(tx: Tx, { key, path, reason }: SplitPath, calls: readonly EndedAt[]): void {
+    const { now } = this.#context;
+    const before = this.get(key);
+    const step = countCalls(before.local, calls, this.#context);
+    this.#store(tx, { ...before, local: step.local, usedAt: now, failedAt: now }, step);
+    // Other shards may have found it down already.
+    tx.after(() => {
+      this.#port.log("path.split", { target: key, path, reason });
+      this.news.noteUnsure(key);
+    });
+  }
+
+  /** These paths go by their origin again. */
+  merge(tx: Tx, key: string, paths: readonly SplitPath[]): void {
+    const target = this.get(key);
+    this.#keep(tx, { ...target, splits: target.splits.filter((split) => !paths.includes(split)) });
+    tx.after(() => {
+      for (const { key: target, path } of paths) this.#port.log("path.merged", { target, path });
+    });
+  }
+
+  /** The paths that are split off a target; of one that nothing is known of, none. */
+  splitsOf(key: string): readonly SplitPath[] {
+    return (this.#byKey.get(key) ?? this.#kept.get(key))?.splits ?? [];
+  }
+
+  /** The origins that paths are split off from. */
+  withSplits(): Target[] {
+    return [...this.#split].map((key) => this.get(key));
   }
 
   /** A probe has ended that was no row's call; `ok` null: it was not made, or says nothing, and its lease goes back. */
@@ -252,7 +298,7 @@ export class Targets {
   answered(tx: Tx, news: BreakerNews, message: BreakerSync, asked: Target): void {
     const { key } = asked;
     const { probed, report } = message;
-    const target = withHoldTold(this.#held(this.get(key), news), message);
+    const target = withSeen(withHoldTold(this.#held(this.get(key), news), message), news);
     const local = report === null ? target.local : reportTaken(target.local, report);
     // It does not know yet why this shard has gone another way meanwhile, and is asked again at once.
     const step = hasMovedAlone(local, asked.local)
@@ -293,15 +339,18 @@ export class Targets {
   /** Writes what a step made of a target, where it must outlive memory, and lets its lanes have their turns. */
   #store(tx: Tx, stepped: Target, { moved, ramp }: LocalStep): void {
     const port = this.#port;
-    const held = stepped.heldUntil !== this.get(stepped.key).heldUntil;
+    const before = this.get(stepped.key);
+    const held = stepped.heldUntil !== before.heldUntil;
+    const split = stepped.splits !== before.splits;
     const probing = stepped.local.breaker.state === "half_open" ? stepped.probing : null;
     const target = { ...stepped, probing };
-    const onDisk = moved || held ? port.writeKept(target) : target.onDisk;
+    const onDisk = moved || held || split ? port.writeKept(target) : target.onDisk;
     const stored = ramp ? withRamp(target, port.terms.queue.settings, port.capacity()) : target;
     tx.after(() => {
       // What is noted beside may have been noted since.
       const { stretch, goneToldAt } = this.get(target.key);
       this.#byKey.set(target.key, { ...stored, onDisk, stretch, goneToldAt });
+      if (split) this.#noteSplits(target);
       if (!moved && !held) return;
       if (mayCall(target.local, this.policy, port.now()) === "probe") this.#leased.add(target.key);
       port.wake(target.key);
@@ -313,11 +362,16 @@ export class Targets {
     this.#store(tx, target, { local: target.local, moved: false, ramp: false });
   }
 
+  #noteSplits({ key, splits }: Target): void {
+    if (splits.length > 0) this.#split.add(key);
+    else this.#split.delete(key);
+  }
+
   #forget(): void {
     const { now } = this.#context;
     const idle = [...this.#byKey.values()]
       .filter(({ local, heldUntil }) => local.breaker.state === "closed" && heldUntil <= now)
-      .filter(({ key }) => this.news.isIdle(key))
+      .filter(({ key }) => this.news.isIdle(key) && !this.#split.has(key))
       .sort((a, b) => a.usedAt - b.usedAt);
     for (const { key } of idle.slice(0, FORGET_AT_ONCE)) this.#byKey.delete(key);
     this.#mostKnown = Math.max(MAX_KNOWN, this.#byKey.size + FORGET_AT_ONCE);

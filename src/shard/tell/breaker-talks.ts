@@ -1,5 +1,6 @@
 import { reportOf } from "../../core/breaker/local-breaker.ts";
 import { type LastTalk, mayTalk, NO_TALK, nextTalkAt } from "../../core/breaker/next-talk.ts";
+import { pathsTold } from "../../core/breaker/path-watch.ts";
 import { MinHeap, pushLive } from "../../core/min-heap.ts";
 import { mostHoldMs } from "../../core/policy/hold.ts";
 import { lanesOf } from "../../core/task/lane.ts";
@@ -171,6 +172,7 @@ export class BreakerSyncs {
     const ctx = this.#ctx;
     const { key, local } = target;
     const { settings, name, ref } = ctx.queue;
+    const paths = pathsTold(target.watch, target.splits.length);
     const waits = local.breaker.state !== "closed" && surelyHasParked(ctx, key);
     const candidate = waits && readinessOf(ctx, key) === null ? probeCandidate(ctx, key) : null;
     const budgetLeft = retriesLeft(target, ctx.queue, ctx.now());
@@ -196,6 +198,7 @@ export class BreakerSyncs {
       ...(target.heldUntil > ctx.now() ? { holdUntil: target.heldUntil, holdFrom: target.heldFrom } : {}),
       maxHoldMs: mostHoldMs(settings.retry),
       ...(ctx.targets.news.goneTask(key) !== null ? { gone: true } : {}),
+      ...(paths === undefined ? {} : { paths }),
     };
   }
 

@@ -1,3 +1,4 @@
+import { originOfScoped } from "../../core/address/scope.ts";
 import { firstByName, type TargetPlace } from "../../core/breaker/target-page.ts";
 import { lanesOf } from "../../core/task/lane.ts";
 import type { TargetSummary } from "../../protocol/breaker-api.ts";
@@ -18,6 +19,8 @@ export function listedTargets(ctx: ShardContext, limit: number, place?: TargetPl
 function summaryOf(ctx: ShardContext, { key, local, usedAt, heldUntil }: Target): TargetSummary {
   const parked = hasParked(ctx, key) ? ctx.laneRows.countWaiting(lanesOf(key), MOST_PARKED) : 0;
   const held = heldUntil > ctx.now() ? { heldUntil } : {};
+  const found = ctx.targets.splitsOf(originOfScoped(key) ?? "").find((path) => path.key === key);
+  const split = found === undefined ? {} : { split: { since: found.since, reason: found.reason } };
   return {
     key,
     breaker: ctx.targets.terms.breakerOf(key),
@@ -25,5 +28,6 @@ function summaryOf(ctx: ShardContext, { key, local, usedAt, heldUntil }: Target)
     usedAt,
     parked,
     ...held,
+    ...split,
   };
 }

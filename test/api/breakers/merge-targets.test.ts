@@ -29,9 +29,16 @@ describe("mergeTargets", () => {
   test("gives a breaker once, however many shards know of it", () => {
     const answers = [[buildTarget("x")], [buildTarget("x", { queue: "b" })]];
     expect(mergeTargets(answers, REST, ALL)).toEqual({
-      breakers: [{ name: "x", queue: null, holds: [] }],
+      breakers: [{ name: "x", queue: null, holds: [], split: null }],
       next: null,
     });
+  });
+
+  test("says of a path that is split off since when, by the shard that did so first", () => {
+    const split = (since: number) => ({ split: { since, reason: `at ${since}` } });
+    const answers = [{}, split(7), split(5), split(6)].map((overrides) => [buildTarget("x", overrides)]);
+    for (const all of [answers, [...answers].reverse()])
+      expect(mergeTargets(all, REST, ALL).breakers).toMatchObject([split(5)]);
   });
 
   test("says by which queues a target is held, and until when", () => {

@@ -24,7 +24,7 @@ describe("changesSharedBreakers", () => {
     const fields = others.flatMap((other) => Object.keys(other)).sort();
     expect(fields).toEqual(
       Object.keys(BreakerSettings.shape)
-        .filter((field) => !["enabled", "share", "scopes"].includes(field))
+        .filter((field) => !["enabled", "share", "scopes", "split"].includes(field))
         .sort(),
     );
     for (const other of others) {

@@ -22,6 +22,7 @@ import {
   adopt,
   beginProbe,
   countCall,
+  countCalls,
   goAlone,
   keptOf,
   type LocalBreaker,
@@ -98,6 +99,24 @@ describe("beginProbe", () => {
     const open = answer(fresh(), OPEN).local;
     const half = answer(fresh(), HALF_OPEN).local;
     expect([beginProbe(open), beginProbe(half)]).toEqual([open, half]);
+  });
+});
+
+describe("countCalls", () => {
+  const ended = (ats: readonly number[]) => ats.map((at) => ({ effect: ERROR, startedAt: at - 5, at }));
+  const every100Ms = (count: number) => Array.from({ length: count }, (_, i) => NOW - 2_000 + i * 100);
+
+  test("counts calls that ended before with the times that they had", () => {
+    const { local, moved } = countCalls(fresh(), ended(every100Ms(3)), at(NOW));
+    expect(moved).toBe(false);
+    expect(local.own.reach.faultsAt).toEqual([NOW - 2_000, NOW - 1_900, NOW - 1_800]);
+    expect(countCalls(local, [], at(NOW))).toEqual({ local, moved: false, ramp: false });
+  });
+
+  test("opens the breaker now, where any of them does", () => {
+    const { local, moved } = countCalls(fresh(), ended(every100Ms(20)), at(NOW));
+    expect(moved).toBe(true);
+    expect(local.breaker).toMatchObject({ state: "open", since: NOW });
   });
 });
 

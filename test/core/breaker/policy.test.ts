@@ -5,7 +5,12 @@ import { BreakerSettings, type BreakerSettingsInput } from "../../../src/schema/
 describe("breakerPolicy", () => {
   test("takes the defaults for settings of a release that knew no breakers", () => {
     expect(breakerPolicy(undefined)).toBe(DEFAULT_BREAKER_POLICY);
-    expect(DEFAULT_BREAKER_POLICY).toMatchObject({ enabled: true, failureRate: 0.5, readiness: null });
+    expect(DEFAULT_BREAKER_POLICY).toMatchObject({
+      enabled: true,
+      failureRate: 0.5,
+      readiness: null,
+      split: true,
+    });
   });
 
   test("takes each setting", () => {
@@ -25,9 +30,11 @@ describe("breakerPolicy", () => {
       half_open_successes: 4,
       readiness,
       scopes: ["/hooks/*"],
+      split: false,
     });
     expect(breakerPolicy(settings)).toEqual({
       scopes: ["/hooks/*"],
+      split: false,
       enabled: false,
       share: "queue",
       failureRate: 0.1,

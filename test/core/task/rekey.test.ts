@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { HELD_LANE, retryLane } from "../../../src/core/task/lane.ts";
-import { rekeyed } from "../../../src/core/task/rekey.ts";
+import { deliveryLane, HELD_LANE, retryLane } from "../../../src/core/task/lane.ts";
+import { readdressed, rekeyed } from "../../../src/core/task/rekey.ts";
 import { buildTask } from "../../support/shard/build-task.ts";
 
 const NEW = "key:default/eu";
@@ -33,5 +33,23 @@ describe("rekeyed", () => {
 
   test.each(["succeeded", "failed", "cancelled"] as const)("is null of a task that has %s", (state) => {
     expect(rekeyed(buildTask({ state }), NEW)).toBeNull();
+  });
+});
+
+describe("readdressed", () => {
+  test("moves a callback that waits to the other target's line", () => {
+    const task = buildTask({ state: "succeeded", callback: { state: "pending" } });
+    const lane = deliveryLane(NEW);
+    const moved = readdressed(task, NEW);
+    expect(moved).toEqual({ ...task, lane, callback: { ...task.callback, lane } });
+    expect(readdressed(moved, NEW)).toBe(moved);
+  });
+
+  test("leaves a task alone that has no callback, or one that does not wait", () => {
+    for (const task of [
+      buildTask({ state: "succeeded" }),
+      buildTask({ state: "succeeded", callback: { state: "delivered" } }),
+    ])
+      expect(readdressed(task, NEW)).toBe(task);
   });
 });

@@ -227,6 +227,7 @@ describe("migrations", () => {
       { name: "0003_polls", applied_at: 2 },
       { name: "0004_held_from", applied_at: 2 },
       { name: "0005_heavy", applied_at: 2 },
+      { name: "0006_splits", applied_at: 2 },
     ]);
     expect(sql.exec("SELECT id, watermark, closed FROM shard").toArray()).toEqual([
       { id: 1, watermark: "", closed: 0 },

@@ -120,7 +120,7 @@ describe("a Retry-After that one shard is answered", () => {
     const refusedAt = await refuse(host, first, 60);
     for (const world of shards) {
       expect(world.rows("SELECT * FROM targets")).toEqual([
-        { key: API, breaker: null, held_from: refusedAt, held_until: refusedAt + 60_000 },
+        { key: API, breaker: null, held_from: refusedAt, held_until: refusedAt + 60_000, splits: null },
       ]);
       world.restart();
     }

@@ -19,6 +19,13 @@ interface Addition {
 }
 
 const ADDITIONS = {
+  "a fault type": {
+    name: "moonlight",
+    file: "src/schema/task.ts",
+    after: '  "rate_limited",\n',
+    line: '  "moonlight",\n',
+    leadsTo: ["src/core/call/fault-facts.ts"],
+  },
   "a waiting reason": {
     name: "thunder",
     file: "src/schema/task.ts",

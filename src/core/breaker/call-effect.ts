@@ -1,5 +1,5 @@
-import type { ErrorType } from "../../schema/task.ts";
 import type { Outcome } from "../call/classify.ts";
+import { FAULTS, type FaultFacts } from "../call/fault-facts.ts";
 import { speaksForTarget } from "../call/retry-after.ts";
 
 /** What the outcome of a call says about its target. */
@@ -10,7 +10,7 @@ export interface CallEffect {
    * How far it came: to an answer, to a connection that broke off without one, or to none. What makes and what breaks
    * the runs of calls that got no connection, or no answer.
    */
-  reach: "answered" | "dropped" | "unreached" | "unknown";
+  reach: Exclude<FaultFacts["target"], "nothing" | "works">;
   /**
    * A 429, or another 4xx for a limit: the target works, and wants fewer calls. That is for the hold, the limit and the ramp; a breaker counts it
    * neither way, so that no burst of refusals opens one. Left out: it is none.
@@ -28,21 +28,6 @@ export interface CallTimeouts {
   floorMs: number;
 }
 
-/** The faults that are the target's and pass, and how far the call came. */
-const TARGET_FAULTS: ReadonlyMap<ErrorType, CallEffect["reach"]> = new Map([
-  ["dns", "unreached"],
-  ["connect", "unreached"],
-  ["tls", "unreached"],
-  ["timeout", "unknown"],
-  ["network", "unknown"],
-  ["reset", "dropped"],
-  ["protocol", "dropped"],
-  ["server_error", "answered"],
-  ["rate_limited", "answered"],
-]);
-/** Not known to have arrived, or refused by Redrive itself. */
-const SAY_NOTHING: ReadonlySet<ErrorType> = new Set(["interrupted", "invalid_request", "encryption"]);
-
 /**
  * What an outcome counts for its target; null: nothing. Any answer that is none of the target's transient faults
  * shows that it works, a 404 too. A timeout shorter than the queue's own, or than the floor where others go by the
@@ -58,13 +43,13 @@ export function effectOf(
   const countsFromMs = Math.max(queueTimeoutMs, floorMs);
   const slow = durationMs > slowFraction * Math.max(timeoutMs, countsFromMs);
   if (errorType === null) return { ok: true, slow, reach: "answered" };
-  if (SAY_NOTHING.has(errorType)) return null;
+  const { target } = FAULTS[errorType];
+  if (target === "nothing") return null;
   if (errorType === "timeout" && timeoutMs < countsFromMs) return null;
-  const reach = TARGET_FAULTS.get(errorType);
   // A 503 with a Retry-After is sorted alike, but is a failure of the target's own.
   if (errorType === "rate_limited" && status >= 400 && status < 500) {
     const answered = { slow, reach: "answered" } as const;
     return speaksForTarget(status) ? { ...answered, ok: false, asksToWait: true } : { ...answered, ok: true };
   }
-  return reach === undefined ? { ok: true, slow, reach: "answered" } : { ok: false, slow, reach };
+  return target === "works" ? { ok: true, slow, reach: "answered" } : { ok: false, slow, reach: target };
 }

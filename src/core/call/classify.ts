@@ -5,17 +5,11 @@ import type { Value } from "../expression/value.ts";
 import { cleanText } from "../text/clean-text.ts";
 import type { CallResult } from "./call.ts";
 import { faultOfAnswer, faultOfException } from "./fault.ts";
+import { FAULTS } from "./fault-facts.ts";
 import { isPutOff, retryAfterMs, saysNoRetry } from "./retry-after.ts";
 
 const MAX_CODE_LENGTH = 100;
 const MAX_MESSAGE_LENGTH = 300;
-const PERMANENT: ReadonlySet<ErrorType> = new Set([
-  "auth",
-  "client_error",
-  "gone",
-  "redirect",
-  "invalid_request",
-]);
 
 /** What came of an attempt, sorted: all that a decision is made from. */
 export interface Outcome {
@@ -78,7 +72,7 @@ export function interrupted(): Outcome {
     errorType: "interrupted",
     errorCode: "interrupted",
     errorMessage: "the lease ended before a result came",
-    faultClass: "transient",
+    faultClass: FAULTS.interrupted.class,
     retryAfterMs: null,
     noRetry: false,
     bodyError: null,
@@ -102,7 +96,7 @@ function faultOf(result: CallResult, sorted: Outcome, now: number): Fault {
     errorType,
     errorCode: (sorted.status === 429 ? null : codeOf(answer)) ?? errorType,
     errorMessage: cleaned(error === null ? messageOf(result, answer) : hideUrls(error.message)),
-    faultClass: PERMANENT.has(errorType) ? "permanent" : "transient",
+    faultClass: FAULTS[errorType].class,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Rule, Until } from "../../schema/policy.ts";
 import type { FaultClass } from "../../schema/task.ts";
 import type { Outcome } from "../call/classify.ts";
+import { FAULTS } from "../call/fault-facts.ts";
 import { compileExpression, type ExpressionInput, stepBudget } from "../expression/expression.ts";
 import { type Meter, Unreadable } from "../expression/value.ts";
 import { cleanText } from "../text/clean-text.ts";
@@ -70,9 +71,7 @@ export function decideCallback(input: DecideInput, random: () => number): Decisi
   const { outcome } = input;
   if (outcome.ok) return succeed(input, null);
   if (outcome.noRetry) return fail("no_retry", "no_retry");
-  if (outcome.errorType === "gone" || outcome.errorType === "invalid_request") {
-    return fail("permanent", "table");
-  }
+  if (outcome.errorType !== null && FAULTS[outcome.errorType].endsCallback) return fail("permanent", "table");
   return retry(input, input.policy, "table", random);
 }
 
@@ -177,7 +176,8 @@ function retry(input: DecideInput, terms: Terms, rule: string, random: () => num
  * sooner for being asked less often: by default its wait is fixed.
  */
 function termsFor({ outcome, policy }: DecideInput, rule: Rule | null): Terms {
-  const isFixed = outcome.errorType === "conflict" && policy.backoffIsDefault;
+  const waitsFixed = outcome.errorType !== null && FAULTS[outcome.errorType].waitsFixed;
+  const isFixed = waitsFixed && policy.backoffIsDefault;
   const backoff: BackoffPolicy = isFixed ? { ...policy.backoff, strategy: "fixed" } : policy.backoff;
   return {
     maxAttempts: rule?.max_attempts ?? policy.maxAttempts,

@@ -10,6 +10,7 @@ import {
 } from "../../core/breaker/local-breaker.ts";
 import { mergeSeen, NO_WATCH, type PathWatch } from "../../core/breaker/path-watch.ts";
 import type { Outcome } from "../../core/call/classify.ts";
+import { FAULTS } from "../../core/call/fault-facts.ts";
 import { speaksForTarget } from "../../core/call/retry-after.ts";
 import { askedHold, cutHold, type Hold, NO_HOLD, toldHold } from "../../core/policy/hold.ts";
 import { isStretchDue, NO_STRETCH, type QueueStretch, stretchAt } from "../../core/policy/stretch.ts";
@@ -33,7 +34,6 @@ import {
 } from "../../core/pressure/retry-budget.ts";
 import type { BreakerNews, BreakerSync, HoldNews } from "../../protocol/breaker-api.ts";
 import type { QueueConfig } from "../../protocol/queue-config.ts";
-import type { ErrorType } from "../../schema/task.ts";
 import type { Flight } from "../storage/flights.ts";
 import { type KeptTarget, NOTHING_KEPT, type SplitPath } from "../storage/target-rows.ts";
 import { type Watched, watched } from "./path-splits.ts";
@@ -90,8 +90,6 @@ export interface TargetCall {
   /** Its flight, where that is known. */
   flight: Flight | undefined;
 }
-
-const OVERLOAD: ReadonlySet<ErrorType> = new Set(["rate_limited", "timeout", "connect", "reset"]);
 
 /** A target that a shard meets for the first time, or again after it lost its memory. */
 export function newTarget(
@@ -207,7 +205,7 @@ function withResult(target: Target, call: EndedCall, cap: number, now: number): 
   const { outcome, startedAt, effect } = call;
   if (effect === null) return target;
   const { errorType, status, ok } = outcome;
-  const overloaded = !effect.ok && (status === 503 || (errorType !== null && OVERLOAD.has(errorType)));
+  const overloaded = !effect.ok && (status === 503 || (errorType !== null && FAULTS[errorType].isOverload));
   const load = noteLoad(
     target.load,
     { told: toldLoad(outcome.headers), overloaded, ok, latencyMs: outcome.durationMs },

@@ -12,11 +12,12 @@ let world: World;
 let held: Target;
 let slow: Target;
 let good: Target;
+let isRepaired = false;
 
 beforeAll(async () => {
   [world, held, slow, good] = await Promise.all([
     openWorld({ openFiles: { soft: FILES, hard: FILES } }),
-    startTarget(({ path }) => (path.startsWith("/ready") ? "hang" : { status: 401 })),
+    startTarget(({ path }) => (path.startsWith("/ready") ? "hang" : { status: isRepaired ? 200 : 401 })),
     startTarget(() => ({ status: 200, delayMs: 400 })),
     startTarget(),
   ]);
@@ -73,7 +74,20 @@ describe("a server that may have 256 files open", () => {
       },
       60_000,
     );
-  }, 150_000);
+
+    isRepaired = true;
+    await eventually(
+      "all held tasks have succeeded once they are resumed",
+      async () => {
+        for await (const { id } of world.client.list({ queue: hanging, state: "held" })) {
+          await world.client.resume(id);
+        }
+        const { counts } = await world.client.queues.get(hanging);
+        return counts?.succeeded === HELD ? true : null;
+      },
+      60_000,
+    );
+  }, 240_000);
 });
 
 function rule(i: number) {

@@ -66,7 +66,7 @@ describe("the compiler", () => {
     await copySource(folder);
     for (const addition of Object.values(ADDITIONS)) await add(folder, addition);
     errors = await compile(folder);
-  });
+  }, 60_000);
 
   afterAll(() => rm(folder, { recursive: true }));
 

@@ -1,21 +1,29 @@
 import { originOfScoped } from "../../core/address/scope.ts";
 import type { CallEffect } from "../../core/breaker/call-effect.ts";
-import type { EndedAt } from "../../core/breaker/local-breaker.ts";
+import type { EndedAt, LocalBreaker } from "../../core/breaker/local-breaker.ts";
 import {
   isUnder,
   MOST_SPLITS,
   type NewSplit,
   NO_WATCH,
+  type PathWatch,
   watchCall,
   watchedPath,
 } from "../../core/breaker/path-watch.ts";
 import type { BreakerPolicy } from "../../core/breaker/policy.ts";
 import type { SplitPath } from "../storage/target-rows.ts";
-import type { Target, TargetCall } from "./target.ts";
+
+/** What of a target this is about. */
+interface Watching {
+  key: string;
+  local: LocalBreaker;
+  watch: PathWatch;
+  splits: readonly SplitPath[];
+}
 
 /** What a call says of its target and of the part of it that its path is in. */
-export interface Watched {
-  target: Target;
+export interface Watched<T> {
+  target: T;
   /** What the target's own breaker counts now. */
   counted: readonly EndedAt[];
   /** A path that is split off by this call; null: none. */
@@ -23,12 +31,12 @@ export interface Watched {
 }
 
 /** Takes a call that has ended into what is known of the paths of its origin; see `watchCall`. */
-export function watched(
-  target: Target,
-  { startedAt, url }: TargetCall,
+export function watched<T extends Watching>(
+  target: T,
+  { startedAt, url }: { startedAt: number; url: string },
   effect: CallEffect | null,
   { now, policy }: { now: number; policy: BreakerPolicy },
-): Watched {
+): Watched<T> {
   const ended = { effect, startedAt, at: now };
   if (effect === null || effect.asksToWait === true) return { target, counted: [ended], split: null };
   const { enabled, split, windowMs } = policy;
@@ -52,7 +60,7 @@ export function splitOfUrl(splits: readonly SplitPath[], url: string): string | 
   return holding.sort((a, b) => b.path.length - a.path.length)[0]?.key ?? null;
 }
 
-function unwatched(target: Target): Target {
+function unwatched<T extends Watching>(target: T): T {
   return target.watch === NO_WATCH ? target : { ...target, watch: NO_WATCH };
 }
 

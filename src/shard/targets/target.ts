@@ -153,7 +153,7 @@ export interface TakenEnd {
   effect: CallEffect | null;
   /** It failed on a path that may have to be split off: its breaker has not counted it, and others may know more. */
   isKeptBack: boolean;
-  split: Watched["split"];
+  split: Watched<Target>["split"];
 }
 
 /** A call has ended: what it says of its target, and what that makes of its breaker. */

@@ -36,6 +36,7 @@ const CASES: Record<string, Case[]> = {
   "POST /v1/tasks/{id}/cancel": onTask("/cancel", ""),
   "POST /v1/tasks/{id}/retry": [...onTask("/retry", ""), ...onTask("/retry", "?force=true")],
   "POST /v1/tasks/{id}/resume": onTask("/resume", ""),
+  "DELETE /v1/tasks/{id}/callback": onTask("/callback", ""),
   "POST /v1/tasks/{id}/rekey": onTask("/rekey", "").map((of) => (named) => ({ ...of(named), body: { breaker_key: "x" } })),
   "POST /v1/tasks/rekey": [
     ({ queue }) => ({ path: "/v1/tasks/rekey", body: { queue, breaker_key: "x" } }),

@@ -144,7 +144,8 @@ describe("a data folder", () => {
 
   test("is taken over once the workerd of a killed launcher has ended what is under way", async () => {
     const first = await start();
-    const answer = await fetch(`${first.url}/slow?ms=1500`);
+    // Longer than a busy machine takes to start the second.
+    const answer = await fetch(`${first.url}/slow?ms=5000`);
     process.kill(first.launcherPid, "SIGKILL");
     const second = await start();
 

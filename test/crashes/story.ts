@@ -50,6 +50,8 @@ export async function openStory(effort: Effort, options: StartOptions = {}): Pro
     timeout: "3s",
     retry: RETRY,
     callback: { url: receiver.url, timeout: "3s", retry: RETRY },
+    // Kinds are paths, and those that fail by kind would be split off, with breakers that keep them waiting.
+    breaker: { split: false },
   });
   let made = 0;
   return {

@@ -17,7 +17,7 @@ export function headFault(text: string): string | null {
   if (TLS_RECORDS.some((start) => text.startsWith(start)))
     return "what came is TLS: the URL may have to begin with https";
   const lines = text.split(/\r?\n/);
-  const [status = ""] = lines;
+  const status = lines.slice(0, 1).join("");
   if (lines.length === 1) return mayBecomeStatus(status) ? null : noHttp(status);
   if (!STATUS_LINE.test(status)) return noHttp(status);
   const end = lines.indexOf("");

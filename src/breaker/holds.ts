@@ -31,9 +31,10 @@ export function noteHold(holds: Holds, message: BreakerSync, now: number): Holds
   return { ...holds, byQueue: new Map([...longest, [queueRef, hold]]) };
 }
 
-/** All holds are over. */
-export function releaseHolds(now: number): Holds {
-  return { ...NO_HOLDS, endedAt: now };
+/** All holds are over; those too that were asked for in what is still to come by this object's clock. */
+export function releaseHolds({ byQueue }: Holds, now: number): Holds {
+  const askedAt = [...byQueue.values()].map(({ heldFrom }) => heldFrom);
+  return { ...NO_HOLDS, endedAt: Math.max(now, ...askedAt) };
 }
 
 /** What a shard of the queue is told. */

@@ -197,7 +197,7 @@ export class TargetBreaker {
     let releasedHolds: KnownHold[] = [];
     const view = this.#operate(by, reason, "closed", (breaker, why, who, now, turn) => {
       releasedHolds = knownHolds(turn.holds, now);
-      turn.holds = releaseHolds(now);
+      turn.holds = releaseHolds(turn.holds, now);
       return withReleased(reset(breaker, why, who, now), releasedHolds.length);
     });
     return { ...view, releasedHolds };

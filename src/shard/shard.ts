@@ -25,6 +25,7 @@ import { SECOND_MS } from "../schema/limits.ts";
 import { ShardAlarm } from "./alarm.ts";
 import { operate } from "./intake/operate.ts";
 import { rekeyPage, rekeyTask } from "./intake/rekey.ts";
+import { releaseTarget } from "./intake/release.ts";
 import { submitAll } from "./intake/submit.ts";
 import { buryPoisoned } from "./lease/bury.ts";
 import { settlePoll } from "./probe/polls.ts";
@@ -132,7 +133,7 @@ export class Shard implements ShardApi {
   async hold(key: string, release: boolean): Promise<number | null> {
     if (!(await this.#hasSettings())) return null;
     return this.#run((tx) => {
-      if (release) return this.ctx.targets.release(tx, key);
+      if (release) return releaseTarget(this.ctx, tx, key);
       const { heldUntil } = this.ctx.targets.get(key);
       return heldUntil > this.ctx.now() ? heldUntil : null;
     });

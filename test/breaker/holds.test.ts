@@ -54,7 +54,7 @@ describe("holds", () => {
 
   test("that are released do not come back by shards that have not heard", () => {
     const held = noteHold(NO_HOLDS, asked(1, 60_000), NOW);
-    const released = releaseHolds(NOW + 10);
+    const released = releaseHolds(held, NOW + 10);
     expect(holdNews(released, 1, NOW + 10)).toEqual({ holdsEndedAt: NOW + 10 });
     expect(noteHold(released, asked(1, 60_000), NOW + 20)).toBe(released);
     const again = noteHold(released, asked(1, 30_000, { holdFrom: NOW + 15 }), NOW + 20);
@@ -66,9 +66,16 @@ describe("holds", () => {
     expect(knownHolds(held, NOW)).toHaveLength(1);
   });
 
+  test("that were asked for by a clock that is ahead are over with the others", () => {
+    const ahead = asked(1, 60_000, { holdFrom: NOW + 1_500, holdUntil: NOW + 61_500 });
+    const released = releaseHolds(noteHold(NO_HOLDS, ahead, NOW), NOW + 600);
+    expect(noteHold(released, ahead, NOW + 700)).toBe(released);
+    expect(knownHolds(released, NOW + 700)).toEqual([]);
+  });
+
   test("count from now on where an older release does not say since when", () => {
     const { holdFrom: _, ...older } = asked(1, 60_000);
-    const held = noteHold(releaseHolds(NOW - 1), older, NOW);
+    const held = noteHold(releaseHolds(NO_HOLDS, NOW - 1), older, NOW);
     expect(holdNews(held, 1, NOW)).toMatchObject({ holdUntil: NOW + 60_000, holdFrom: NOW });
   });
 

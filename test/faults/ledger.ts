@@ -2,6 +2,7 @@ import { ownerId } from "../../src/core/task/row-id.ts";
 import type { Grant, SettleMessage } from "../../src/protocol/grant.ts";
 import type { QueueConfig } from "../../src/protocol/queue-config.ts";
 import type { SubmitResult } from "../../src/protocol/shard-api.ts";
+import { Answers } from "./answers.ts";
 import { Beliefs } from "./beliefs.ts";
 import type { BreakerParts } from "./breaker-parts.ts";
 import { CallEnds } from "./call-ends.ts";
@@ -11,7 +12,7 @@ import { ShardRows } from "./shard-rows.ts";
 import type { Watcher } from "./world/host.ts";
 import type { Queue } from "./world/queues.ts";
 import type { SimStorage } from "./world/storage.ts";
-import { ASKED_UNTIL } from "./world/targets.ts";
+import { ASKED_UNTIL } from "./world/wait-hints.ts";
 import type { World } from "./world/world.ts";
 
 /** How a round ended, and what became of the message about it. */
@@ -31,6 +32,8 @@ export interface KnownTask {
   /** No round ends for want of attempts before so many. */
   leastAttempts: number;
   maxAgeMs: number;
+  /** The most that a target may ask it to wait; null: what its queue says. */
+  maxRetryAfterMs: number | null;
   delayMs: number;
   /** Of its body. */
   bytes: number;
@@ -55,6 +58,8 @@ export class Ledger {
   readonly parts = new Map<string, BreakerParts>();
   /** Calls that have ended lately, by the Breaker object that hears of them. */
   readonly ends: CallEnds;
+  /** What targets have answered to attempts. */
+  readonly answers: Answers;
   /** The task of each idempotency key, as answered. */
   readonly #byKey = new Map<string, string>();
   readonly #settles = new Map<string, Map<string, SettleMessage>>();
@@ -71,6 +76,7 @@ export class Ledger {
     this.#world = world;
     this.breakers = new Beliefs((...violation) => this.violate(...violation));
     this.ends = new CallEnds(this);
+    this.answers = new Answers(this);
   }
 
   /** The time, epoch ms. */
@@ -206,6 +212,7 @@ export class Ledger {
   forget(owner: string): void {
     this.#settles.delete(owner);
     this.#started.delete(owner);
+    this.answers.forget(owner);
     const task = this.tasks.get(owner);
     this.tasks.delete(owner);
     if (task?.key == null) return;

@@ -106,7 +106,7 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     "a reset leaves holds as they are",
     "src/breaker/target-breaker.ts",
-    "turn.holds = releaseHolds(now);",
+    "turn.holds = releaseHolds(turn.holds, now);",
     "",
   ),
   one(

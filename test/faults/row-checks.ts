@@ -2,10 +2,14 @@ import { targetOfLane } from "../../src/core/task/lane.ts";
 import { isEventId, isTaskRow, keptRoundId, ownerId } from "../../src/core/task/row-id.ts";
 import { isFinal } from "../../src/core/task/task.ts";
 import type { TaskState } from "../../src/schema/task.ts";
+import { attemptName } from "./answers.ts";
 import type { KnownTask } from "./ledger.ts";
 import { RETRY_AFTER_SLACK_MS, type ShardRows } from "./shard-rows.ts";
 import type { RowVersion } from "./world/storage.ts";
-import { ASKED_UNTIL } from "./world/targets.ts";
+import { ASKED_MS, ASKED_OF_ALL, ASKED_UNTIL } from "./world/wait-hints.ts";
+
+/** What is added at random to a wait that was asked for. */
+const LONGEST_SPREAD_MS = 10_000;
 
 /** A row that was not there before. */
 export function checkInsert(rows: ShardRows, row: RowVersion, at: number): void {
@@ -159,6 +163,8 @@ function endsRightly(rows: ShardRows, before: RowVersion, after: RowVersion, at:
     const settle = ledger.settleOf(before.id, kind, before.round, before.lease);
     if (settle === undefined) return false;
     noteRetryAfter(rows, before, after, at, settle.result.headers);
+    if (kind === "attempt")
+      ledger.answers.settled(attemptName(before.id, before.attempt), settle, after.state);
     return true;
   }
   if (before.leaseUntil !== null && at >= before.leaseUntil) return true;
@@ -174,6 +180,7 @@ function endsRightly(rows: ShardRows, before: RowVersion, after: RowVersion, at:
   return isUnused;
 }
 
+/** What an answer asked for: it is not for good, it is waited for, and for no longer than is allowed. */
 function noteRetryAfter(
   rows: ShardRows,
   before: RowVersion,
@@ -184,16 +191,34 @@ function noteRetryAfter(
   const { ledger } = rows;
   const asked = Number(headers[ASKED_UNTIL] ?? 0);
   if (asked === 0) return;
-  const until = Math.min(asked, ledger.now + rows.mostHoldMs);
-  const target =
-    before.callback?.state === "running" ? targetOfLane(before.callback.lane) : rows.calledBy(before);
-  rows.noteAsked(target, until);
-  const askedMs = until - ledger.now - RETRY_AFTER_SLACK_MS;
-  const waits = after.state === "retrying" && after.leaseUntil === null;
-  if (waits && after.dueAt - at < askedMs)
+  const delivers = before.callback?.state === "running";
+  const target = delivers ? targetOfLane(before.callback?.lane ?? "") : rows.calledBy(before);
+  const { leastHoldMs, mostHoldMs } = rows;
+  if (headers[ASKED_OF_ALL] !== undefined) rows.noteAsked(target, Math.min(asked, ledger.now + leastHoldMs));
+  if (delivers) return;
+  if (after.state === "failed" && after.reason === "permanent")
+    ledger.violate(
+      "a refusal that says when to come back is not for good",
+      `${after.id} has failed`,
+      after.id,
+    );
+  if (after.state !== "retrying" || after.leaseUntil !== null) return;
+  const task = ledger.tasks.get(ownerId(after.id));
+  const own = task?.maxRetryAfterMs ?? null;
+  const waitMs = after.dueAt - at;
+  const askedMs = Math.min(asked - ledger.now, own ?? leastHoldMs) - RETRY_AFTER_SLACK_MS;
+  if (waitMs < askedMs)
     ledger.violate(
       "Retry-After is never undercut",
-      `${after.id} is due ${after.dueAt - at} ms from now, ${askedMs} were asked`,
+      `${after.id} is due ${waitMs} ms from now, ${askedMs} were asked`,
+      after.id,
+    );
+  const longestMs = Math.max(asked - ledger.now, Number(headers[ASKED_MS] ?? 0));
+  const mostMs = Math.max(task?.queue.longestBackoffMs ?? 0, Math.min(longestMs, own ?? mostHoldMs));
+  if (waitMs > mostMs + LONGEST_SPREAD_MS + RETRY_AFTER_SLACK_MS)
+    ledger.violate(
+      "no retry waits longer than it may be asked to",
+      `${after.id} is due ${waitMs} ms from now, ${longestMs} were asked, ${own ?? mostHoldMs} are allowed`,
       after.id,
     );
 }

@@ -68,7 +68,8 @@ export class ShardRows implements Watcher {
   readonly #releasedAt = new Map<string, number>();
   /** The target of each attempt that memory has in flight. */
   readonly #letGoFor = new Map<string, string>();
-  /** The most that its queue lets a target ask for, over the settings that may have held in the turn that is checked. */
+  /** The most that its queue lets a target ask for, at least and at most: by the settings that may have held in the turn. */
+  leastHoldMs = 0;
   mostHoldMs = 0;
   /** Leases given, by their number in the row. */
   readonly #given = new Map<string, Set<string>>();
@@ -188,9 +189,10 @@ export class ShardRows implements Watcher {
 
   #cutAsked(held: readonly QueueConfig[]): void {
     const most = held.map(({ settings }) => mostHoldMs(settings.retry));
-    this.mostHoldMs = most.length === 0 ? 0 : Math.min(...most);
+    this.leastHoldMs = most.length === 0 ? 0 : Math.min(...most);
+    this.mostHoldMs = most.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...most);
     for (const [target, { at, until }] of this.#asked)
-      this.#asked.set(target, { at, until: Math.min(until, at + this.mostHoldMs) });
+      this.#asked.set(target, { at, until: Math.min(until, at + this.leastHoldMs) });
   }
 
   #follow(version: RowVersion, at: number, admissions: Admission[]): void {

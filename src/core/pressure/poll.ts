@@ -18,6 +18,25 @@ export function pollWaitMs(periodMs: number, failures: number, random: () => num
   return Math.round(waitMs * (1 + SPREAD * (random() - 0.5)));
 }
 
+/**
+ * When a URL is polled again that was to be at `dueAt`, once what its answer asked for is over, or counts for `mostMs`
+ * from now on at most. The same instant where that is no later than its period alone would have it.
+ */
+export function letGoPollAt(
+  poll: { dueAt: number; periodMs: number; failures: number },
+  mostMs: number,
+  now: number,
+  random: () => number,
+): number {
+  const { dueAt, periodMs, failures } = poll;
+  const longestMs = Math.max(
+    mostMs,
+    pollWaitMs(periodMs, failures, () => 1),
+  );
+  if (dueAt <= now + longestMs) return dueAt;
+  return now + Math.max(mostMs, pollWaitMs(periodMs, failures, random));
+}
+
 /** How many polls may be under way where so many calls may be: a quarter, and at least one. */
 export function mostPolls(calls: number): number {
   return Math.max(1, Math.floor(calls / SHARE));

@@ -57,7 +57,7 @@ function claimLane(ctx: ShardContext, lane: string, count: number, eachRow: Each
   for (const url of ctx.polls.rows.due(lane, now, count + ROWS_A_PASS)) {
     if (claimed.length === count) break;
     const one = claimPoll(ctx, url, eachRow);
-    if (one === "failed") ctx.polls.rows.putOff(url, now + FAILED_ROW_MS);
+    if (one === "failed") ctx.polls.rows.putDue(url, now + FAILED_ROW_MS);
     else if (one !== null) claimed.push(one);
   }
   ctx.polls.lanes.looked(lane, ctx.polls.rows.firstDueAt(lane), now);

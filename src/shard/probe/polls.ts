@@ -1,4 +1,4 @@
-import { isRipe, pollWaitMs, streaksAfter, withoutRipe } from "../../core/pressure/poll.ts";
+import { isRipe, letGoPollAt, pollWaitMs, streaksAfter, withoutRipe } from "../../core/pressure/poll.ts";
 import type { Task } from "../../core/task/task.ts";
 import { transition } from "../../core/task/transition.ts";
 import type { Grant, SettleAnswer, SettleMessage } from "../../protocol/grant.ts";
@@ -78,6 +78,23 @@ function freeSlice(ctx: ShardContext, tx: Tx, poll: Poll, readyMs: number): { af
     after = key;
   }
   return keys.length < FREE_SLICE ? null : { after };
+}
+
+/**
+ * What answers asked for counts for `mostMs` from now on at most; 0: it is over. Of the URLs of one lane, or (null) of
+ * all. Until when the last of those would have waited that are polled sooner now; null: none are.
+ */
+export function letPollsGo(ctx: ShardContext, tx: Tx, lane: string | null, mostMs: number): number | null {
+  const now = ctx.now();
+  let letGo: number | null = null;
+  for (const poll of ctx.polls.rows.waitingBeyond(now + mostMs, lane)) {
+    const dueAt = letGoPollAt(poll, mostMs, now, ctx.random);
+    if (dueAt === poll.dueAt) continue;
+    letGo = Math.max(letGo ?? 0, poll.dueAt);
+    ctx.polls.rows.putDue(poll.url, dueAt);
+    tx.after(() => ctx.polls.lanes.note(poll.lane, dueAt));
+  }
+  return letGo;
 }
 
 function noteEnd(ctx: ShardContext, tx: Tx, poll: Poll, { ready, durationMs, notBefore }: PollEnd): void {

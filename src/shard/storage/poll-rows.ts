@@ -74,8 +74,8 @@ export class PollRows {
     );
   }
 
-  /** Makes a poll due later, whatever else is in its row. */
-  putOff(url: string, dueAt: number): void {
+  /** Makes a poll due at another time, whatever else is in its row. */
+  putDue(url: string, dueAt: number): void {
     this.#sql.exec("UPDATE polls SET due_at = ? WHERE url = ?", dueAt, url);
   }
 
@@ -94,6 +94,13 @@ export class PollRows {
       )
       .toArray()
       .map((row) => String(row.url));
+  }
+
+  /** The URLs that wait for longer than until `at`; `lane` null: of all lanes. */
+  waitingBeyond(at: number, lane: string | null): Poll[] {
+    const query =
+      "SELECT * FROM polls WHERE lease_until IS NULL AND due_at > ?1 AND (?2 IS NULL OR lane = ?2)";
+    return this.#sql.exec(query, at, lane).toArray().map(pollOf);
   }
 
   /** When the first URL of a lane is due; null where none waits. */

@@ -3,6 +3,7 @@ import { loggedError } from "../../core/text/logged-error.ts";
 import type { CatalogPort } from "../../protocol/catalog-api.ts";
 import { completeSettings, type QueueConfig } from "../../protocol/queue-config.ts";
 import { MINUTE_MS } from "../../schema/limits.ts";
+import { letPollsGo } from "../probe/polls.ts";
 import type { ShardContext } from "../state/context.ts";
 import type { GroupCommit, Tx } from "../storage/group-commit.ts";
 
@@ -72,11 +73,18 @@ export class ShardSettings {
     this.#ports.log({ event: "settings.stale", shard: this.#ctx.name, error: loggedError(error) });
   }
 
+  /** What was asked for counts for no longer than the queue allows now. */
+  #cutHolds(tx: Tx, mostMs: number, beforeMs: number): void {
+    this.#ctx.targets.cutHolds(tx, mostMs);
+    if (mostMs < beforeMs) letPollsGo(this.#ctx, tx, null, mostMs);
+  }
+
   #store(tx: Tx, config: QueueConfig): void {
     const before = this.#ctx.own.config;
     if (before !== null && before.version >= config.version) return;
     const after = { ...config, settings: completeSettings(config.settings) };
-    if (before !== null) this.#ctx.targets.cutHolds(tx, mostHoldMs(after.settings.retry));
+    if (before !== null)
+      this.#cutHolds(tx, mostHoldMs(after.settings.retry), mostHoldMs(before.settings.retry));
     this.#ctx.own.setConfig(tx, config, after);
     tx.after(() => {
       this.#ctx.targets.noteSettings();

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import {
   isPollsTurn,
   isRipe,
+  letGoPollAt,
   mostPolls,
   mostPollsOfOne,
   pollWaitMs,
@@ -32,6 +33,25 @@ describe("pollWaitMs", () => {
         expect(waitMs).toBeLessThanOrEqual(10_500);
       }),
     );
+  });
+});
+
+describe("letGoPollAt", () => {
+  const poll = { dueAt: 100_000, periodMs: 1_000, failures: 0 };
+
+  test("is a period from now where what was asked for is over", () => {
+    expect(letGoPollAt(poll, 0, 10_000, EVEN)).toBe(11_000);
+    expect(letGoPollAt({ ...poll, failures: 20 }, 0, 10_000, EVEN)).toBe(13_000);
+  });
+
+  test("is as late as may still be asked for", () => {
+    expect(letGoPollAt(poll, 30_000, 10_000, EVEN)).toBe(40_000);
+    expect(letGoPollAt(poll, 90_000, 10_000, EVEN)).toBe(100_000);
+  });
+
+  test("stays where it waits for its period alone", () => {
+    expect(letGoPollAt({ ...poll, dueAt: 11_050 }, 0, 10_000, () => 0)).toBe(11_050);
+    expect(letGoPollAt({ ...poll, dueAt: 11_051 }, 0, 10_000, () => 0)).toBe(10_950);
   });
 });
 

@@ -1,7 +1,7 @@
 import { callObject } from "../../../src/platform/call-object.ts";
-import { shardName } from "../../../src/protocol/names.ts";
+import { breakerName, shardName } from "../../../src/protocol/names.ts";
 import { HOUR_MS, MINUTE_MS } from "../../../src/schema/limits.ts";
-import { LEAST_ATTEMPTS, type Queue } from "./queues.ts";
+import { LEAST_ATTEMPTS, type Queue, READY_ORIGIN } from "./queues.ts";
 import type { World } from "./world.ts";
 
 /** Those who run the deployment: queues paused and changed, targets held back and let go. */
@@ -16,7 +16,8 @@ export class Operators {
   makeWell(): void {
     for (const queue of this.#world.queues)
       if (queue.config.paused) this.#configure(queue, { paused: false });
-    for (const name of this.#world.breakers.keys()) this.#operateBreaker(name, "reset");
+    for (const name of new Set([...this.#world.breakers.keys(), ...this.#polled()]))
+      this.#operateBreaker(name, "reset");
   }
 
   /** Pauses a queue, and lets it go on later. */
@@ -95,7 +96,22 @@ export class Operators {
     time.after(chance.between(5_000, 300_000), () => this.#operateBreaker(name, "reset"));
   }
 
+  /** Targets that may be known by polls alone, of which no Breaker object hears. */
+  #polled(): string[] {
+    const shares = this.#world.queues.map(
+      ({ config }) => [config.settings.breaker.share, config.ref] as const,
+    );
+    return shares.map(([share, ref]) => breakerName(READY_ORIGIN, share, ref));
+  }
+
   #operateBreaker(name: string, what: "isolate" | "reset"): void {
-    void callObject(() => this.#world.operateBreaker(this.#world.edge(), name, what)).catch(() => undefined);
+    void this.#operated(name, what).catch(() => undefined);
+  }
+
+  async #operated(name: string, what: "isolate" | "reset"): Promise<void> {
+    const edge = this.#world.edge();
+    if (what === "isolate" || this.#world.breakers.has(name))
+      await callObject(() => this.#world.operateBreaker(edge, name, what));
+    if (what === "reset") await this.#world.releaseInShards(edge, name);
   }
 }

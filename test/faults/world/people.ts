@@ -14,7 +14,7 @@ import { takenWith } from "./actors.ts";
 import { callPorts } from "./call-ports.ts";
 import type { Life } from "./host.ts";
 import { Operators } from "./operators.ts";
-import { HOOK, LEAST_ATTEMPTS, type Queue } from "./queues.ts";
+import { HOOK, LEAST_ATTEMPTS, type Queue, READY_ORIGIN } from "./queues.ts";
 import type { World } from "./world.ts";
 
 /** The platform ends what a Worker does this long after it has answered. */
@@ -173,7 +173,7 @@ export class People {
       requestHash: key === null ? null : `hash of ${key}`,
       edge: index < MAX_EDGE_TASKS && delayMs === 0 && chance.is(0.9),
     };
-    const { maxAttempts, leastAttempts, maxAgeMs, callbackOn } = own;
+    const { maxAttempts, leastAttempts, maxAgeMs, maxRetryAfterMs, callbackOn } = own;
     const redrives = { arrived: 0, forced: 0 };
     const task: KnownTask = {
       ...{
@@ -183,6 +183,7 @@ export class People {
         maxAttempts,
         leastAttempts,
         maxAgeMs,
+        maxRetryAfterMs,
         delayMs,
         bytes,
         callbackOn,
@@ -204,10 +205,12 @@ export class People {
     const { mostAttempts, mostAgeMs, callbackOn } = queue;
     const maxAttempts = chance.is(0.3) ? chance.between(1, 6) : null;
     const maxAgeMs = chance.is(0.3) ? chance.between(20_000, 1_200_000) : null;
+    const maxRetryAfterMs = chance.is(0.2) ? chance.pick([0, 5_000, 40_000, 2 * 3_600_000]) : null;
     const rules = queue.holds && chance.is(0.4) ? [heldOnOwn(chance.between(1, READY_URLS))] : null;
     const says = {
       ...(maxAttempts === null ? {} : { max_attempts: maxAttempts }),
       ...(maxAgeMs === null ? {} : { max_age: maxAgeMs }),
+      ...(maxRetryAfterMs === null ? {} : { max_retry_after: maxRetryAfterMs }),
       ...(rules === null ? {} : { rules }),
     };
     const retry = Object.keys(says).length === 0 ? null : says;
@@ -226,6 +229,7 @@ export class People {
       maxAttempts: maxAttempts ?? mostAttempts,
       leastAttempts: maxAttempts ?? LEAST_ATTEMPTS,
       maxAgeMs: maxAgeMs ?? mostAgeMs,
+      maxRetryAfterMs,
       callbackOn: callback === undefined ? callbackOn : callback === null ? null : on,
     };
   }
@@ -326,7 +330,7 @@ function shardOf({ shard }: KnownTask): number {
 /** A rule that holds a task on a URL of its own, often enough for the rate of its queue to matter. */
 function heldOnOwn(number: number): Rule {
   const probe = {
-    url: `https://ready.example.com/${number}`,
+    url: `${READY_ORIGIN}/${number}`,
     period: 1_000,
     timeout: 5_000,
     success_threshold: 1 + (number % 2),

@@ -8,6 +8,8 @@ export interface Queue {
   /** The most that a task of it may be tried in a round, over all settings it has. */
   mostAttempts: number;
   mostAgeMs: number;
+  /** No task of it waits longer of itself: with twice as much where its target says that it is busy. */
+  longestBackoffMs: number;
   /** Its tasks may be put on hold. */
   holds?: true;
   /** Its callbacks are wanted for these ends; null: none, unless a task says so. */
@@ -20,6 +22,8 @@ export interface Queue {
 export const LEAST_ATTEMPTS = 2;
 /** Where callbacks go. */
 export const HOOK = "https://hook.example.com/in";
+/** Where tasks that are held on a probe look whether they may go on. */
+export const READY_ORIGIN = "https://ready.example.com";
 /** A path that fails at each target, however the target is. */
 export const FAILING_PATH = "/fails";
 const DELIVERY = {
@@ -60,6 +64,7 @@ export function QUEUES({ hostile, trusting }: Company): Queue[] {
       ),
       mostAttempts: 5,
       mostAgeMs: 30 * MINUTE_MS,
+      longestBackoffMs: 32_000,
       callbackOn: ["succeeded", "failed", "cancelled"],
     },
     {
@@ -79,7 +84,7 @@ export function QUEUES({ hostile, trusting }: Company): Queue[] {
               {
                 when: "status == 401",
                 do: "hold",
-                until: { probe: { url: "https://ready.example.com/", period: "10s" } },
+                until: { probe: { url: `${READY_ORIGIN}/`, period: "10s" } },
               },
               { when: "status == 403", do: "hold", until: "signal" },
               { when: "error_type == not_ready", do: "retry", backoff: { intervals: ["3s"] } },
@@ -90,6 +95,8 @@ export function QUEUES({ hostile, trusting }: Company): Queue[] {
       ),
       mostAttempts: 4,
       mostAgeMs: 20 * MINUTE_MS,
+      // Decorrelated, and up to 64 times as long by how many wait.
+      longestBackoffMs: 64 * 5 * MINUTE_MS,
       holds: true,
       callbackOn: null,
     },
@@ -108,7 +115,7 @@ export function QUEUES({ hostile, trusting }: Company): Queue[] {
           breaker: {
             share: "queue",
             open: "5s",
-            readiness: { url: "https://ready.example.com/", timeout: "5s" },
+            readiness: { url: `${READY_ORIGIN}/`, timeout: "5s" },
           },
           events: {
             url: "https://ops.example.com/events",
@@ -119,6 +126,7 @@ export function QUEUES({ hostile, trusting }: Company): Queue[] {
       ),
       mostAttempts: 8,
       mostAgeMs: 30 * MINUTE_MS,
+      longestBackoffMs: 10_000,
       callbackOn: ["failed"],
     },
   ];
@@ -139,6 +147,7 @@ function hostileQueue(): Queue {
     ),
     mostAttempts: 6,
     mostAgeMs: 20 * MINUTE_MS,
+    longestBackoffMs: 4_000,
     callbackOn: null,
     path: FAILING_PATH,
   };

@@ -1,12 +1,28 @@
+import { attemptName } from "../answers.ts";
 import type { Life, Surroundings } from "./host.ts";
 import { FAILING_PATH } from "./queues.ts";
+import { ASKED_UNTIL, limited, putOff } from "./wait-hints.ts";
 
 /** How a target behaves for a while. */
-type Mood = "well" | "flaky" | "erring" | "down" | "hanging" | "slow" | "limiting" | "locked" | "anything";
+type Mood =
+  | "well"
+  | "flaky"
+  | "erring"
+  | "down"
+  | "hanging"
+  | "slow"
+  | "limiting"
+  | "locked"
+  | "breaking"
+  | "anything";
+
+/** How the body of an answer breaks: its connection is cut, it cannot be decoded, or it never ends. */
+type Break = "cut" | "undecodable" | "endless";
+const BREAKS: readonly Break[] = ["cut", "cut", "undecodable", "endless"];
 
 /** What a call made of it: an answer, an exception, or neither for ever. */
 type Reaction =
-  | { status: number; headers?: Record<string, string>; body?: string }
+  | { status: number; headers?: Record<string, string>; body?: string; breaks?: Break }
   | { error: string }
   | "never";
 
@@ -20,6 +36,7 @@ const MOODS: readonly Mood[] = [
   "slow",
   "limiting",
   "locked",
+  "breaking",
   "anything",
 ];
 const MOOD_MS = 240_000;
@@ -43,9 +60,6 @@ const REACTIONS: readonly Reaction[] = [
   "never",
 ];
 
-/** What a target has asked for with an answer: no call before then, epoch ms. Read by the checks, not by the code. */
-export const ASKED_UNTIL = "x-sim-asked-until";
-
 /** The targets of tasks and the receivers of callbacks: what they answer, and when. */
 export class Targets {
   readonly #world: Surroundings;
@@ -56,6 +70,11 @@ export class Targets {
   calls = 0;
   /** A message was delivered with 2xx: its webhook-id and its body. */
   onDelivered: (messageId: string, body: string) => void = () => undefined;
+  /** A task's call has begun: which attempt it is, its headers and its body. */
+  onCalled: (attempt: string, headers: Record<string, string>, body: Uint8Array | null) => void = () =>
+    undefined;
+  /** Its caller has got the status and headers. */
+  onAnswered: (attempt: string, status: number) => void = () => undefined;
 
   constructor(world: Surroundings) {
     this.#world = world;
@@ -68,7 +87,10 @@ export class Targets {
     const headers = init.headers as Record<string, string>;
     const messageId = headers["webhook-id"];
     const { reaction, afterMs } = this.#react(origin, pathname, messageId !== undefined);
-    const who = messageId ?? `${headers["redrive-task-id"] ?? "probe"} #${headers["redrive-attempt"] ?? ""}`;
+    const id = headers["redrive-task-id"];
+    const attempt = id === undefined ? null : attemptName(id, headers["redrive-attempt"] ?? "");
+    const who = messageId ?? attempt ?? "probe";
+    if (attempt !== null) this.onCalled(attempt, headers, init.body as Uint8Array | null);
     this.#world.note(life.name, `calls ${origin} for ${who}: ${shown(reaction)} after ${afterMs} ms`);
     return new Promise((resolve, reject) => {
       init.signal?.addEventListener("abort", () => {
@@ -81,7 +103,10 @@ export class Targets {
           this.onDelivered(messageId, new TextDecoder().decode(init.body as Uint8Array));
         if (!life.alive) return;
         if ("error" in reaction) reject(new Error(reaction.error));
-        else resolve(answerOf(reaction));
+        else {
+          if (attempt !== null && !init.signal?.aborted) this.onAnswered(attempt, reaction.status);
+          resolve(answerOf(reaction, brokenBody(life, reaction.breaks, init.signal)));
+        }
       });
     });
   }
@@ -106,7 +131,9 @@ export class Targets {
       case "slow":
         return { reaction: { status: 200 }, afterMs: chance.between(2_000, 25_000) };
       case "limiting":
-        return { reaction: chance.is(0.3) ? { status: 200 } : this.#limited(delivers), afterMs: quickMs };
+        return { reaction: chance.is(0.3) ? { status: 200 } : this.#waiting(delivers), afterMs: quickMs };
+      case "breaking":
+        return { reaction: this.#breaking(delivers), afterMs: quickMs };
       case "locked":
         return { reaction: { status: chance.pick([200, 401, 403]) }, afterMs: quickMs };
       case "anything":
@@ -124,33 +151,59 @@ export class Targets {
     return mood;
   }
 
-  /** Asks for a wait, in one of the ways to say so. */
-  #limited(delivers: boolean): Reaction {
+  /** Asks for a wait, of all calls or of this one. */
+  #waiting(delivers: boolean): Exclude<Reaction, "never" | { error: string }> {
     const { chance, time } = this.#world;
     // Some ask for more than anybody would wait for: an operator has to let their targets go.
     const [least, most] = delivers ? [5, 40] : chance.is(0.15) ? [900, 3_000] : [15, 150];
     const seconds = chance.between(least, most);
-    const at = time.now + seconds * 1_000;
-    const says: Record<string, string> = chance.pick([
-      { "retry-after": String(seconds) },
-      { "retry-after": String(seconds) },
-      { "retry-after": new Date(at).toUTCString() },
-      { "x-ratelimit-reset": String(seconds) },
-      { "ratelimit-remaining": "0", "ratelimit-reset": String(seconds) },
-    ]);
-    const status = "retry-after" in says ? chance.pick([429, 503]) : 429;
-    return { status, headers: { ...says, [ASKED_UNTIL]: String(at) } };
+    return chance.is(0.25) ? putOff(chance, seconds, time.now) : limited(chance, seconds, time.now);
+  }
+
+  /** The status and the headers come, and then something is wrong with the body. */
+  #breaking(delivers: boolean): Reaction {
+    const { chance } = this.#world;
+    if (chance.is(0.2)) return { status: 200 };
+    const status = chance.pick([200, 200, 201, 202, 400, 404, 410, 489, 500, 503]);
+    const answer = chance.is(0.2) ? this.#waiting(delivers) : { status };
+    return { ...answer, breaks: chance.pick(BREAKS) };
+  }
+}
+
+/** What comes of reading a body that breaks; null: it does not. Only the caller's own patience ends an endless one. */
+function brokenBody(
+  life: Life,
+  breaks: Break | undefined,
+  signal?: AbortSignal | null,
+): (() => Promise<never>) | null {
+  switch (breaks) {
+    case undefined:
+      return null;
+    case "cut":
+      return () => Promise.reject(new Error("Network connection lost."));
+    case "undecodable":
+      return () => Promise.reject(new TypeError("Decompression failed: incorrect header check"));
+    case "endless":
+      return () =>
+        new Promise((_, reject) => {
+          signal?.addEventListener("abort", () => {
+            if (life.alive) reject(signal.reason);
+          });
+        });
   }
 }
 
 /** As much of a Response as the code reads. A real one would read its body in other turns of the event loop. */
-function answerOf({ status, headers, body }: Exclude<Reaction, "never" | { error: string }>): Response {
-  const bytes = new TextEncoder().encode(body ?? "");
+function answerOf(
+  { status, headers, body }: Exclude<Reaction, "never" | { error: string }>,
+  broken: (() => Promise<never>) | null,
+): Response {
+  const bytes = new TextEncoder().encode(broken === null ? (body ?? "") : "cut here");
   const answer = {
     status,
     headers: new Headers({ ...headers, "content-length": String(bytes.length) }),
-    body: body === undefined ? null : {},
-    arrayBuffer: async () => bytes.buffer,
+    body: body === undefined && broken === null ? null : {},
+    arrayBuffer: broken ?? (async () => bytes.buffer),
   };
   return answer as unknown as Response;
 }
@@ -158,6 +211,8 @@ function answerOf({ status, headers, body }: Exclude<Reaction, "never" | { error
 function shown(reaction: Reaction): string {
   if (reaction === "never") return "no answer";
   if ("error" in reaction) return reaction.error;
-  const asked = reaction.headers?.[ASKED_UNTIL];
-  return asked === undefined ? String(reaction.status) : `${reaction.status}, wait until ${asked}`;
+  const { status, headers, breaks } = reaction;
+  const asked = headers?.[ASKED_UNTIL];
+  const told = asked === undefined ? String(status) : `${status}, wait until ${asked}`;
+  return breaks === undefined ? told : `${told}, its body ${breaks}`;
 }

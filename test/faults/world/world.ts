@@ -3,6 +3,7 @@ import type { SharedBreaker } from "../../../src/breaker/shared-breaker.ts";
 import type { Breaker, BreakerAudit } from "../../../src/core/breaker/breaker.ts";
 import type { BreakerSync } from "../../../src/protocol/breaker-api.ts";
 import type { RunMessage, SettleAnswer, SettleMessage } from "../../../src/protocol/grant.ts";
+import { breakerName, shardName } from "../../../src/protocol/names.ts";
 import type { QueueConfig } from "../../../src/protocol/queue-config.ts";
 import type { Shard } from "../../../src/shard/shard.ts";
 import { History } from "../history.ts";
@@ -75,6 +76,9 @@ export class World implements Surroundings {
         const name = `q${config.ref}-${i}`;
         this.shards.set(name, shardHost(this, this.ledger, name));
       }
+    const { answers } = this.ledger;
+    this.targets.onCalled = (attempt) => answers.called(attempt);
+    this.targets.onAnswered = (attempt, status) => answers.answered(attempt, status);
     this.targets.onDelivered = (messageId, body) => this.ledger.delivered(messageId, body);
   }
 
@@ -231,6 +235,24 @@ export class World implements Surroundings {
       return breaker[what]("an operator said so", "key-1");
     });
     if (what === "reset") this.resetAt.set(name, this.time.now);
+  }
+
+  /** As the API does after a reset, or where no Breaker object has heard of the target: it asks every shard. */
+  async releaseInShards(from: Life, name: string): Promise<void> {
+    const key = keyOfBreaker(name);
+    for (const { config } of this.queues) {
+      if (breakerName(key, config.settings.breaker.share, config.ref) !== name) continue;
+      for (let i = 0; i < config.shards; i++) await this.#release(from, shardName(config.ref, i), key);
+    }
+  }
+
+  async #release(from: Life, shard: string, key: string): Promise<void> {
+    const releasing = this.callShard(from, shard, `release ${key}`, async (inner) => {
+      this.ledger.rows.get(shard)?.noteReleased(key);
+      return inner.hold(key, true);
+    });
+    // One that gives no answer hears of it when it asks the Breaker object next.
+    await releasing.catch(() => undefined);
   }
 
   #runner(name: string): Host<SimRunner> {

@@ -6,6 +6,7 @@ import { API, mostAtOnce } from "../../support/server/outage.ts";
 import { BreakerHost } from "../../support/shard/breaker-host.ts";
 import { ShardWorld } from "../../support/shard/shard-world.ts";
 
+const VICTIM = "https://victim.example.com";
 const NO_BREAKER = { breaker: { enabled: false }, adaptive_concurrency: false } as const;
 
 function holdOn(probe: Partial<Probe> & { url: string }) {
@@ -147,6 +148,34 @@ describe("polls of held tasks", () => {
     const since = host.now;
     await host.run(27_000);
     expect(polls(host, since)).toEqual([]);
+  });
+
+  test("go on at once when an operator releases their target, though it was told a day", async () => {
+    const { host, world } = await heldOnOwn(2, NO_BREAKER);
+    host.answer = () => ({ status: 429, headers: { "retry-after": "86400" } });
+    await host.run(5_000);
+    const since = host.now;
+    await host.run(60_000);
+    expect(polls(host, since)).toEqual([]);
+    expect(await world.shard.hold("https://other.example.com", true)).toBeNull();
+    expect(await world.shard.hold(VICTIM, true)).toBeGreaterThan(host.now + 10_000_000);
+    host.answer = () => ({ status: 200 });
+    await host.run(2_000);
+    expect(polls(host, since)).toHaveLength(2);
+    expect(await world.counts()).toMatchObject({ held: 0, succeeded: 2 });
+  });
+
+  test("wait no longer than the queue allows once its max_retry_after is shorter", async () => {
+    const { host, world } = await heldOnOwn(1, { ...NO_BREAKER, retry: { max_retry_after: "7d" } });
+    host.answer = () => ({ status: 429, headers: { "retry-after": "86400" } });
+    await host.run(5_000);
+    world.restart();
+    await world.configure({ settings: { ...world.config.settings, retry: { max_retry_after: 20_000 } } });
+    const since = host.now;
+    await host.run(19_000);
+    expect(polls(host, since)).toEqual([]);
+    await host.run(2_000);
+    expect(polls(host, since)).toHaveLength(1);
   });
 
   test("slow down while they fail, by up to eight periods", async () => {

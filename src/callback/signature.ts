@@ -1,3 +1,4 @@
+import { putLast } from "../core/bounded-map.ts";
 import { base64ToBytes, bytesToBase64 } from "./base64.ts";
 
 const PREFIX = "whsec_";
@@ -74,11 +75,7 @@ async function importedKey(secret: string): Promise<Key> {
   const bytes = secretBytes(secret);
   if (bytes === null) throw new Error("expected a signing secret: whsec_ and 24 to 64 bytes in base64");
   const key = await crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-  for (const oldest of keyBySecret.keys()) {
-    if (keyBySecret.size < MAX_CACHED_KEYS) break;
-    keyBySecret.delete(oldest);
-  }
-  keyBySecret.set(secret, key);
+  putLast(keyBySecret, MAX_CACHED_KEYS, secret, key);
   return key;
 }
 

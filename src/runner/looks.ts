@@ -1,3 +1,4 @@
+import { putLast } from "../core/bounded-map.ts";
 import { BriefRoom } from "../core/brief-room.ts";
 
 /** Whether something listens at an address. */
@@ -64,7 +65,7 @@ export class Looks<T> {
     const free = this.#room.take(ports.now());
     if (free === null) return this.#rules.unknown;
     const known: Known<T> = { at: ports.now(), seen: null };
-    this.#keep(place.origin, known);
+    putLast(this.#known, MAX_KNOWN, place.origin, known);
     try {
       const value = await ports.look(place);
       known.seen = { value };
@@ -78,12 +79,5 @@ export class Looks<T> {
     const until = ports.now() + this.#rules.timeoutMs;
     while (known.seen === null && ports.now() < until) await ports.wait(POLL_MS);
     return known.seen === null ? this.#rules.unknown : known.seen.value;
-  }
-
-  #keep(origin: string, known: Known<T>): void {
-    this.#known.delete(origin);
-    const [oldest] = this.#known.keys();
-    if (this.#known.size >= MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
-    this.#known.set(origin, known);
   }
 }

@@ -1,7 +1,8 @@
+import { putLast } from "../core/bounded-map.ts";
 import type { CallRequest, CallResult, SealedWith } from "../core/call/call.ts";
 import { ANSWER_FIELD, BODY_FIELD, headerField, isSealed, SECRET_FIELD } from "../core/call/sealed.ts";
 import type { Grant } from "../protocol/grant.ts";
-import { type DataKey, type Keyring, keepBounded, UnsealError } from "../sealing/keyring.ts";
+import { type DataKey, type Keyring, UnsealError } from "../sealing/keyring.ts";
 import { seal, unseal, unsealBytes } from "../sealing/seal.ts";
 import { type CallPorts, makeCall, noAnswer } from "./make-call.ts";
 
@@ -10,6 +11,7 @@ import { type CallPorts, makeCall, noAnswer } from "./make-call.ts";
  * brings is not kept.
  */
 const openedByText = new Map<string, string>();
+const MAX_OPENED = 256;
 
 /**
  * Makes a grant's call, its sealed values opened first. Where they cannot be, no call is made, and the result says why:
@@ -100,6 +102,6 @@ async function unsealOnce(
   const known = openedByText.get(name);
   if (known !== undefined) return known;
   const text = await unseal(value, field, keyring, sealed);
-  keepBounded(openedByText, name, text);
+  putLast(openedByText, MAX_OPENED, name, text);
   return text;
 }

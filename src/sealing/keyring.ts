@@ -1,4 +1,5 @@
 import { base64ToBytes, bytesToBase64 } from "../callback/base64.ts";
+import { putLast } from "../core/bounded-map.ts";
 import { parseWrapped, wrappedText } from "../core/call/sealed.ts";
 
 const NONCE_BYTES = 12;
@@ -62,7 +63,7 @@ export class Keyring {
     if (cached !== undefined) return cached;
     const { id, bytes } = await this.#unwrap(wrapped, queue);
     const key = { id, ...(await derivedKeys(bytes)) };
-    keepBounded(this.#dataKeys, name, key);
+    putLast(this.#dataKeys, MAX_CACHED, name, key);
     return key;
   }
 
@@ -136,15 +137,6 @@ export async function decrypt(
   } catch {
     return null; // The tag does not fit; the runtime says no more than that.
   }
-}
-
-/** Puts an entry in, and the oldest ones out where there is no room. */
-export function keepBounded<T>(map: Map<string, T>, name: string, value: T): void {
-  for (const oldest of map.keys()) {
-    if (map.size < MAX_CACHED) break;
-    map.delete(oldest);
-  }
-  map.set(name, value);
 }
 
 function parameters(iv: Uint8Array<ArrayBuffer>, context: string) {

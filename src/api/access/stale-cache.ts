@@ -1,3 +1,5 @@
+import { putLast } from "../../core/bounded-map.ts";
+
 /** Twice what a deployment has: each queue by its name and by its ref. */
 const MAX_KNOWN = 4_000;
 const MAX_ABSENT = 1_000;
@@ -67,11 +69,4 @@ export class StaleCache<T> {
     this.#known.delete(key);
     this.#absentUntil.delete(key);
   }
-}
-
-/** A map keeps the order in which its keys came: the first is the oldest. Expects that the key is not in it. */
-function putLast<K, V>(map: Map<K, V>, max: number, key: K, value: V): void {
-  const [oldest] = map.size >= max ? map.keys() : [];
-  if (oldest !== undefined) map.delete(oldest);
-  map.set(key, value);
 }

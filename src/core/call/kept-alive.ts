@@ -1,3 +1,5 @@
+import { putLast } from "../bounded-map.ts";
+
 /**
  * How long after an answer a call may have got the same connection: workerd keeps an idle one for 5 s, from the end of
  * a body on that may take as long again.
@@ -36,10 +38,7 @@ export class KeptAlive {
 
   /** An answer came from this origin. */
   answered(origin: string, now: number): void {
-    this.#answeredAt.delete(origin);
-    this.#answeredAt.set(origin, now);
-    const [oldest] = this.#answeredAt.keys();
-    if (this.#answeredAt.size > MAX_ORIGINS && oldest !== undefined) this.#answeredAt.delete(oldest);
+    putLast(this.#answeredAt, MAX_ORIGINS, origin, now);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { Environment, type ParseError } from "@marcbachmann/cel-js";
 import { ERROR_TYPES } from "../../schema/task.ts";
+import { putLast } from "../bounded-map.ts";
 import { cleanText } from "../text/clean-text.ts";
 import { hideOddWords } from "../text/odd-words.ts";
 import { asBool, Refused, type Run, readyToRun } from "./tree.ts";
@@ -79,9 +80,7 @@ export function compileExpression(text: string): Compiled {
   if (known !== undefined) return known;
   const compiled = compile(text);
   if (!compiled.ok) return compiled;
-  const [oldest] = cache.keys();
-  if (cache.size === MAX_CACHED && oldest !== undefined) cache.delete(oldest);
-  cache.set(text, compiled);
+  putLast(cache, MAX_CACHED, text, compiled);
   return compiled;
 }
 

@@ -1,3 +1,5 @@
+import { putLast } from "../../core/bounded-map.ts";
+
 /** Reasons kept; the oldest goes first. Each is asked for within a second, or never. */
 const MAX_REASONS = 1_000;
 const MAX_REASON_LENGTH = 300;
@@ -38,9 +40,7 @@ export class CallReasons {
   }
 
   #keep(reference: string, reason: string): void {
-    const [oldest] = this.#reasons.keys();
-    if (this.#reasons.size >= MAX_REASONS && oldest !== undefined) this.#reasons.delete(oldest);
-    this.#reasons.set(reference, reason);
+    putLast(this.#reasons, MAX_REASONS, reference, reason);
     this.#waiting.get(reference)?.(reason);
   }
 

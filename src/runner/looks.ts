@@ -1,5 +1,5 @@
 import { putLast } from "../core/bounded-map.ts";
-import { BriefRoom } from "../core/brief-room.ts";
+import { BriefRoom } from "../core/under-way.ts";
 
 /** Whether something listens at an address. */
 export type Listening = "yes" | "no" | "unknown";

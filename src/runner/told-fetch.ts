@@ -1,6 +1,6 @@
-import { BriefRoom } from "../core/brief-room.ts";
 import { exceptionFor, isLost, lostConnection, referenceIn } from "../core/call/call-reason.ts";
 import { KeptAlive } from "../core/call/kept-alive.ts";
+import { BriefRoom } from "../core/under-way.ts";
 import { clock } from "../platform/clock.ts";
 import type { Env } from "../platform/env.ts";
 import { listen, look } from "./look.ts";

@@ -1,6 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import type { BreakerAudit } from "../core/breaker/breaker.ts";
 import type { TargetPlace } from "../core/breaker/target-page.ts";
+import { LONGEST_LIST_MS } from "../core/pressure/page-work.ts";
+import { UnderWay } from "../core/under-way.ts";
 import { clock } from "../platform/clock.ts";
 import { type Env, evidenceFloorOf } from "../platform/env.ts";
 import { migrate } from "../platform/migrate.ts";
@@ -22,10 +24,9 @@ import type {
 import { sharedPlaces } from "./bounds/places.ts";
 import { SHARD_MIGRATIONS } from "./migrations.ts";
 import { Shard } from "./shard.ts";
-import { UnderWay } from "./state/under-way.ts";
 
 /** Objects of one isolate share its thread. */
-const lists = new UnderWay();
+const lists = new UnderWay(LONGEST_LIST_MS);
 
 /** The Durable Object of one shard: an adapter that builds a Shard on this object's storage and delegates. */
 export class QueueShard extends DurableObject<Env> implements ShardApi {

@@ -1,8 +1,10 @@
 import type { BreakerAudit } from "../core/breaker/breaker.ts";
 import type { TargetPlace } from "../core/breaker/target-page.ts";
+import { LONGEST_LIST_MS } from "../core/pressure/page-work.ts";
 import { isTaskRow } from "../core/task/row-id.ts";
 import type { Task } from "../core/task/task.ts";
 import { loggedError } from "../core/text/logged-error.ts";
+import { UnderWay } from "../core/under-way.ts";
 import { taskView } from "../core/view/view.ts";
 import { isPlatformError } from "../platform/platform-error.ts";
 import type { BreakerNews, TargetSummary } from "../protocol/breaker-api.ts";
@@ -33,7 +35,6 @@ import { readinessTarget, settleReadiness } from "./probe/readiness.ts";
 import { settle, stale } from "./settle/settle.ts";
 import { type ShardContext, shardContext } from "./state/context.ts";
 import type { ShardPorts } from "./state/ports.ts";
-import { UnderWay } from "./state/under-way.ts";
 import { GroupCommit, type Tx } from "./storage/group-commit.ts";
 import { PoisonedRowError } from "./storage/task-rows.ts";
 import { announceBreaker, noteStalledTold, toldStalled } from "./tell/operator-events.ts";
@@ -67,7 +68,7 @@ export class Shard implements ShardApi {
 
   constructor(name: string, ports: ShardPorts) {
     this.#ports = ports;
-    this.#lists = ports.lists ?? new UnderWay();
+    this.#lists = ports.lists ?? new UnderWay(LONGEST_LIST_MS);
     this.ctx = shardContext(name, ports);
     this.group = new GroupCommit({
       transaction: ports.transaction,

@@ -6,6 +6,8 @@ export const SLICE_MATCHES = 50;
 export const PAGE_ROWS = 2_000;
 /** How long it may look for one page, its pauses and what others do in them included. */
 const PAGE_MS = 100;
+/** The longest that a list may take; one that is not over by then was lost with its object. */
+export const LONGEST_LIST_MS = 5_000;
 /** The pause after each slice, times the lists of this process that have not found enough yet: about twice a slice. */
 const PAUSE_MS = 2;
 

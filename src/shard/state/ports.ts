@@ -1,10 +1,10 @@
+import type { UnderWay } from "../../core/under-way.ts";
 import type { SqlPort } from "../../platform/sql-port.ts";
 import type { BreakerPort } from "../../protocol/breaker-api.ts";
 import type { CatalogPort } from "../../protocol/catalog-api.ts";
 import type { RunnerPort } from "../../protocol/grant.ts";
 import type { SiblingPort } from "../../protocol/shard-api.ts";
 import type { Places } from "../bounds/places.ts";
-import type { UnderWay } from "./under-way.ts";
 
 /** What a shard needs of the world: its object's storage, its alarm, the runners, the catalog. */
 export interface ShardPorts {

@@ -1,8 +1,8 @@
 import { PAGE_ROWS, pauseBeforeSlice, SLICE_MATCHES, SLICE_ROWS } from "../../core/pressure/page-work.ts";
+import type { UnderWay } from "../../core/under-way.ts";
 import { taskSummary } from "../../core/view/view.ts";
 import type { ListAnswer, ListMessage } from "../../protocol/shard-api.ts";
 import type { ShardContext } from "../state/context.ts";
-import type { UnderWay } from "../state/under-way.ts";
 import { pageStart, withSlice } from "../storage/list-page.ts";
 import { viewContext } from "./task-situation.ts";
 

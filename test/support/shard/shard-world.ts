@@ -1,6 +1,8 @@
 import type { Breaker } from "../../../src/core/breaker/breaker.ts";
 import type { CallResult } from "../../../src/core/call/call.ts";
+import { LONGEST_LIST_MS } from "../../../src/core/pressure/page-work.ts";
 import type { NewTask } from "../../../src/core/task/new-task.ts";
+import { UnderWay } from "../../../src/core/under-way.ts";
 import { migrate } from "../../../src/platform/migrate.ts";
 import type { SqlRow, SqlValue } from "../../../src/platform/sql-port.ts";
 import type { BreakerSync } from "../../../src/protocol/breaker-api.ts";
@@ -10,7 +12,6 @@ import type { OperateAction, SubmitResult } from "../../../src/protocol/shard-ap
 import type { QueueSettingsInput } from "../../../src/schema/queue.ts";
 import type { Places } from "../../../src/shard/bounds/places.ts";
 import { Shard } from "../../../src/shard/shard.ts";
-import { UnderWay } from "../../../src/shard/state/under-way.ts";
 import { migrationsIn } from "../migrations.ts";
 import { buildConfig, buildNewTask, settleMessage, type TaskOverrides } from "./shard-messages.ts";
 import { type MemorySql, memorySql } from "./sqlite.ts";
@@ -50,7 +51,7 @@ export class ShardWorld {
   /** What a wait of the shard is; by default no time passes in it. */
   onWait: (ms: number) => Promise<void> = () => Promise.resolve();
   /** The lists under way in its process. */
-  lists = new UnderWay();
+  lists = new UnderWay(LONGEST_LIST_MS);
   /** A shard that waits for a place is woken; by default it is away. */
   onWake: (name: string) => Promise<void> = async () => {
     throw new Error("no other shard can be reached");

@@ -1,50 +1,25 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { newBreaker, onCounts } from "../../../src/core/breaker/breaker.ts";
-import type { CallEffect } from "../../../src/core/breaker/call-effect.ts";
-import {
-  addCall,
-  type BreakerCounts,
-  failureRun,
-  failuresSince,
-  mergeReport,
-  NO_COUNTS,
-  type SourceCounts,
-} from "../../../src/core/breaker/counts.ts";
+import { addCall, failureRun, failuresSince, NO_COUNTS } from "../../../src/core/breaker/counts.ts";
 import { type BreakerPolicy, DEFAULT_BREAKER_POLICY } from "../../../src/core/breaker/policy.ts";
 import { MAX_FAILURES_IN_A_ROW } from "../../../src/schema/breaker.ts";
+import {
+  by,
+  type Call,
+  ERROR,
+  every,
+  OK,
+  REFUSED,
+  T0,
+  TIMEOUT,
+  toldAtEnd,
+  toldBy,
+  WINDOW_MS,
+} from "../../support/breaker-calls.ts";
 
-const OK: CallEffect = { ok: true, slow: false, reach: "answered" };
-const ERROR: CallEffect = { ok: false, slow: false, reach: "answered" };
-const REFUSED: CallEffect = { ok: false, slow: false, reach: "unreached" };
-const TIMEOUT: CallEffect = { ok: false, slow: false, reach: "unknown" };
-const T0 = 1_000_000_000;
-const WINDOW_MS = 60_000;
-
-/** A call of a source that ended `ms` after T0. */
-interface Call {
-  source: string;
-  ms: number;
-  effect: CallEffect;
-}
-const by = (source: string, effect: CallEffect, ...times: number[]): Call[] =>
-  times.map((ms) => ({ source, ms, effect }));
-const every = (stepMs: number, count: number, fromMs = 0) =>
-  Array.from({ length: count }, (_, i) => fromMs + i * stepMs);
-
-/** What is known where each source tells all it has at once after a failure, and nothing after a success. */
-function toldBy(calls: readonly Call[]): BreakerCounts {
-  const own = new Map<string, SourceCounts>();
-  let counts: BreakerCounts = new Map();
-  for (const { source, ms, effect } of calls.toSorted((a, b) => a.ms - b.ms)) {
-    const next = addCall(own.get(source) ?? NO_COUNTS, effect, T0 + ms, 0, WINDOW_MS);
-    own.set(source, next);
-    if (!effect.ok) counts = mergeReport(counts, { source, ...next });
-  }
-  return counts;
-}
 const runOf = (calls: readonly Call[], nowMs: number, fromMs = -T0) =>
-  failureRun(toldBy(calls), T0 + nowMs, WINDOW_MS, T0 + fromMs);
+  failureRun(toldAtEnd(calls), T0 + nowMs, WINDOW_MS, T0 + fromMs);
 
 describe("failureRun", () => {
   test("counts a source's failures of whatever kind since its latest success", () => {
@@ -77,7 +52,7 @@ describe("failureRun", () => {
   });
 
   test("remembers as many failures as a setting may ask for, and no more", () => {
-    const counts = toldBy(by("a", ERROR, ...every(100, 200)));
+    const counts = toldAtEnd(by("a", ERROR, ...every(100, 200)));
     expect(failureRun(counts, T0 + 20_000, WINDOW_MS, 0)).toBe(MAX_FAILURES_IN_A_ROW);
     expect(counts.get("a")?.reach.faultsAt).toHaveLength(MAX_FAILURES_IN_A_ROW);
   });
@@ -101,14 +76,8 @@ describe("failureRun", () => {
 const RUN_ONLY: BreakerPolicy = { ...DEFAULT_BREAKER_POLICY, minimum: 100_000, connectFailures: 100 };
 /** When a breaker opens that hears of the calls one after another; null: it stays closed. */
 function opensAtMs(calls: readonly Call[]): number | null {
-  const sorted = calls.toSorted((a, b) => a.ms - b.ms);
-  const own = new Map<string, SourceCounts>();
-  let counts: BreakerCounts = new Map();
-  for (const { source, ms, effect } of sorted) {
-    const next = addCall(own.get(source) ?? NO_COUNTS, effect, T0 + ms, 0, WINDOW_MS);
-    own.set(source, next);
+  for (const { counts, ms, effect } of toldBy(calls)) {
     if (effect.ok) continue;
-    counts = mergeReport(counts, { source, ...next });
     const { breaker } = onCounts(newBreaker(0), counts, RUN_ONLY, T0 + ms, () => 0);
     if (breaker.state === "open") return ms;
   }
@@ -183,7 +152,7 @@ describe("a run of failures that opens a breaker", () => {
     const withRun = (failuresInARow: number) =>
       onCounts(
         newBreaker(0),
-        toldBy(by("a", ERROR, ...every(100, 7))),
+        toldAtEnd(by("a", ERROR, ...every(100, 7))),
         { ...RUN_ONLY, failuresInARow },
         T0 + 700,
         () => 0,

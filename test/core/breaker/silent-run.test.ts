@@ -1,50 +1,25 @@
 import { describe, expect, test } from "vitest";
 import { newBreaker, onCounts } from "../../../src/core/breaker/breaker.ts";
-import type { CallEffect } from "../../../src/core/breaker/call-effect.ts";
-import {
-  addCall,
-  type BreakerCounts,
-  mergeReport,
-  NO_COUNTS,
-  type SourceCounts,
-  silentRun,
-} from "../../../src/core/breaker/counts.ts";
+import { silentRun } from "../../../src/core/breaker/counts.ts";
 import { type BreakerPolicy, DEFAULT_BREAKER_POLICY } from "../../../src/core/breaker/policy.ts";
+import {
+  by,
+  type Call,
+  DROPPED,
+  ERROR,
+  every,
+  OK,
+  REFUSED,
+  T0,
+  TIMEOUT,
+  toldAtEnd,
+  toldBy,
+  WINDOW_MS,
+} from "../../support/breaker-calls.ts";
 import { seededRandom } from "../../support/server/stories.ts";
 
-const OK: CallEffect = { ok: true, slow: false, reach: "answered" };
-const ERROR: CallEffect = { ok: false, slow: false, reach: "answered" };
-const DROPPED: CallEffect = { ok: false, slow: false, reach: "dropped" };
-const REFUSED: CallEffect = { ok: false, slow: false, reach: "unreached" };
-const TIMEOUT: CallEffect = { ok: false, slow: false, reach: "unknown" };
-const T0 = 1_000_000_000;
-const WINDOW_MS = 60_000;
-
-/** A call of a source that ended `ms` after T0. */
-interface Call {
-  source: string;
-  ms: number;
-  effect: CallEffect;
-}
-const by = (source: string, effect: CallEffect, ...times: number[]): Call[] =>
-  times.map((ms) => ({ source, ms, effect }));
-const every = (stepMs: number, count: number) => Array.from({ length: count }, (_, i) => i * stepMs);
-
-/** What is known, call by call, where each source tells all it has at once after a failure, and nothing else. */
-function* toldBy(calls: readonly Call[]): Generator<{ counts: BreakerCounts; ms: number }> {
-  const own = new Map<string, SourceCounts>();
-  let counts: BreakerCounts = new Map();
-  for (const { source, ms, effect } of calls.toSorted((a, b) => a.ms - b.ms)) {
-    const next = addCall(own.get(source) ?? NO_COUNTS, effect, T0 + ms, 0, WINDOW_MS);
-    own.set(source, next);
-    if (!effect.ok) counts = mergeReport(counts, { source, ...next });
-    yield { counts, ms };
-  }
-}
-
 function runOf(calls: readonly Call[], nowMs: number, fromMs = -T0): number {
-  const counts = [...toldBy(calls)].at(-1)?.counts ?? new Map();
-  return silentRun(counts, T0 + nowMs, WINDOW_MS, T0 + fromMs);
+  return silentRun(toldAtEnd(calls), T0 + nowMs, WINDOW_MS, T0 + fromMs);
 }
 
 /** Where no rate and no run of other failures opens a breaker. */

@@ -31,7 +31,7 @@ import { QueueSeal, type Secrets } from "./queue-seal.ts";
 
 /** Bounds what one answer of the catalog holds. */
 export const MAX_QUEUES = 1_000;
-
+/** Bounds it as well. */
 export const MAX_KEYS = 1_000;
 
 /**

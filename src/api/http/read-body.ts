@@ -9,14 +9,20 @@ import { parseYaml } from "./yaml-text.ts";
 const YAML_TYPES = ["application/yaml", "application/x-yaml", "text/yaml"];
 /** What a refusal repeats of headers: they may hold anything. */
 const KNOWN_TYPES = new Set([
-  ...["application/json", ...YAML_TYPES, "text/json", "text/plain", "text/html", "text/csv", "text/xml"],
-  ...[
-    "application/xml",
-    "application/x-www-form-urlencoded",
-    "multipart/form-data",
-    "application/octet-stream",
-  ],
-  ...["application/x-ndjson", "application/jsonl", "application/problem+json"],
+  ...YAML_TYPES,
+  "application/json",
+  "application/jsonl",
+  "application/octet-stream",
+  "application/problem+json",
+  "application/x-ndjson",
+  "application/x-www-form-urlencoded",
+  "application/xml",
+  "multipart/form-data",
+  "text/csv",
+  "text/html",
+  "text/json",
+  "text/plain",
+  "text/xml",
 ]);
 const CODINGS = new Set(["gzip", "x-gzip", "br", "deflate", "zstd", "compress"]);
 

@@ -9,6 +9,7 @@ const PutView = QueueView.extend({
     .meta({ description: "Of a new queue with a secret of its own; shown this once" }),
 });
 
+/** What requests and answers of queues carry, by the names that the OpenAPI document gives them. */
 export const QUEUE_SETTINGS: NamedSchema = { name: "QueueSettings", schema: QueueSettings };
 export const QUEUE: NamedSchema = { name: "Queue", schema: QueueView };
 export const QUEUE_PUT: NamedSchema = { name: "QueuePut", schema: PutView };

@@ -19,6 +19,7 @@ const BatchResults = z.object({
     .meta({ description: "Each task's answer or problem, in the order of the request" }),
 });
 
+/** What requests and answers of tasks carry, by the names that the OpenAPI document gives them. */
 export const TASK_REQUEST: NamedSchema = { name: "TaskRequest", schema: Request };
 export const TASK_ACCEPTED: NamedSchema = { name: "TaskAccepted", schema: TaskAccepted };
 export const BATCH_REQUEST: NamedSchema = { name: "BatchRequest", schema: BatchRequest };

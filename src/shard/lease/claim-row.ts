@@ -31,12 +31,11 @@ export function claimRow(
   eachRow: EachRow,
 ): Claimed | null | "failed" | "moved" {
   return eachRow(String(row.id), (tx) => {
+    const ends = isOver(ctx, row);
     // Only the call itself needs its body.
     const task =
-      isFinal(row.state as Task["state"]) || isOver(ctx, row)
-        ? ctx.rows.toTaskWithoutRequest(row)
-        : ctx.rows.toTask(row);
-    if (!isOver(ctx, row) && toPart(ctx, tx, task)) return "moved";
+      ends || isFinal(row.state as Task["state"]) ? ctx.rows.toTaskWithoutRequest(row) : ctx.rows.toTask(row);
+    if (!ends && toPart(ctx, tx, task)) return "moved";
     const admitted = isFinal(task.state) ? claimDelivery(ctx, tx, task) : claimAttempt(ctx, tx, task);
     return admitted && { grant: admitted.grant, flight: admitted.flight };
   });

@@ -112,7 +112,7 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     "a hold outlives what its queue allows now",
     "src/shard/upkeep/settings.ts",
-    "if (before !== null) this.#ctx.targets.cutHolds(tx, mostHoldMs(after.settings.retry));",
+    "    this.#ctx.targets.cutHolds(tx, mostMs);\n",
     "",
   ),
   one(

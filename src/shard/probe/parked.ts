@@ -1,4 +1,5 @@
-import { isCallbackLane, lanesOf } from "../../core/task/lane.ts";
+import { lanesOf } from "../../core/task/lane.ts";
+import { goes } from "../state/callable-lanes.ts";
 import type { ShardContext } from "../state/context.ts";
 
 /** True where rows that call the target may be due, and only its breaker can be in their way. */
@@ -24,7 +25,7 @@ export function surelyHasParked(ctx: ShardContext, key: string): boolean {
 
 /** The lanes of a target whose rows may be called, as far as the queue is concerned. */
 export function goingLanes(ctx: ShardContext, key: string): string[] {
-  return lanesOf(key).filter((lane) => !ctx.queue.paused || isCallbackLane(lane));
+  return lanesOf(key).filter((lane) => goes(ctx, lane));
 }
 
 /** Parked rows are counted up to so many. */
